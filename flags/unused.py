@@ -1,0 +1,56 @@
+"""Flags that a user gave and that the chosen stage does not look at."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from flags.settings import SECTIONS
+from tf_simclr.config import Mode, RunConfig
+
+
+def _fields(*sections: str) -> frozenset[str]:
+    return frozenset(field.name for name in sections for field in dataclasses.fields(SECTIONS[name]))
+
+
+_HEAD_FIELDS = _fields("head")
+_LABEL_FIELDS = _fields("labels")
+_PRETRAIN_AUGMENT = frozenset(("color_jitter_strength", "use_blur"))  # The other stages only crop and flip.
+_CLASSIFIER = _fields("loss", "knn") | _PRETRAIN_AUGMENT | {"teacher"}
+_FROZEN = _fields("augment", "labels", "loss", "finetune", "optimizer", "knn") | {"teacher", "cache_dataset"}
+_TRAINING_ONLY = _fields("train") - {"eval_batch_size", "seed", "deterministic"}
+
+# Architecture flags count as used where a SavedModel brings the architecture: they are compared with it.
+UNUSED: dict[Mode, frozenset[str]] = {
+    Mode.PRETRAIN: _fields("knn") | {"checkpoint", "teacher", "distill_alpha"},
+    Mode.FINETUNE: _CLASSIFIER,
+    Mode.LINEAR_EVAL: _CLASSIFIER,
+    Mode.SUPERVISED: _CLASSIFIER | _HEAD_FIELDS | {"checkpoint", "ft_proj_selector"},
+    Mode.DISTILL: _fields("finetune", "knn")
+    | _PRETRAIN_AUGMENT
+    | _HEAD_FIELDS
+    | {"checkpoint", "hidden_norm", "lineareval_while_pretraining"},
+    Mode.EVAL: _FROZEN | _TRAINING_ONLY | {"train_split"},
+    Mode.KNN: (_FROZEN - _fields("knn", "labels")) | _TRAINING_ONLY,
+    Mode.DESCRIBE: frozenset(),
+}
+
+
+def unused_flags(config: RunConfig) -> list[str]:
+    """Returns the names in ``config.given`` that change nothing in this run, sorted."""
+    return sorted(config.given & (UNUSED[config.mode] | _overruled(config)))
+
+
+def _overruled(config: RunConfig) -> frozenset[str]:
+    """Settings that another setting of this run puts out of force."""
+    names: set[str] = set()
+    if config.train.train_steps is not None:
+        names.add("train_epochs")
+    if config.optimizer.optimizer in ("adam", "lamb"):
+        names.add("momentum")
+    if config.head.proj_head_mode != "nonlinear":
+        names.add("num_proj_layers")
+    if config.head.proj_head_mode == "none":
+        names.add("proj_out_dim")
+    if config.mode is Mode.DISTILL and config.loss.distill_alpha == 1:
+        names |= _LABEL_FIELDS
+    return frozenset(names)

@@ -1,0 +1,1 @@
+"""Sources of images, label subsets, augmentations and the batches of each stage."""

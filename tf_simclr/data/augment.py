@@ -1,0 +1,97 @@
+"""Crops, flips and the views of each stage: (image, seed, ...) -> image, with stateless randomness.
+
+Images are uint8 or float32 in [0, 1], [h, w, 3]; results are float32. Seeds are int [2].
+Nothing is normalised by mean or deviation anywhere, as in SimCLR's released code.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tf_simclr.config import AugmentConfig
+from tf_simclr.data.colour import clip, random_color
+
+CROP_ASPECT = (3 / 4, 4 / 3)  # of the crop's width to its height, as the output is square
+CROP_ATTEMPTS = 100  # then the whole image
+CROP_MIN_COVERED = 0.1
+EVAL_CROP = 0.875  # 224 of 256, the usual ImageNet evaluation crop
+NO_CROP_MAX_SIZE = 32  # px; CIFAR images enter the network whole
+
+
+PAPER = AugmentConfig()
+
+
+def pretrain_view(image: tf.Tensor, seed: tf.Tensor, size: int, augment: AugmentConfig = PAPER) -> tf.Tensor:
+    """One view of pretraining but for blur: crop, flip, colour, clip (SimCLR, appendix A).
+
+    Returns [size, size, 3] in [0, 1]. Bicubic overshoot reaches the first colour operation unclipped,
+    as in the released code.
+    """
+    crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 3))
+    image = _crop_and_flip(image, crop_seed, flip_seed, size, augment)
+    return clip(random_color(image, color_seed, augment.color_jitter_strength))
+
+
+def train_crop_and_flip(
+    image: tf.Tensor, seed: tf.Tensor, size: int, augment: AugmentConfig = PAPER
+) -> tf.Tensor:
+    """Training image of fine-tuning, linear evaluation and distillation: [size, size, 3] in [0, 1]."""
+    crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
+    return clip(_crop_and_flip(image, crop_seed, flip_seed, size, augment))
+
+
+def _crop_and_flip(
+    image: tf.Tensor, crop_seed: tf.Tensor, flip_seed: tf.Tensor, size: int, augment: AugmentConfig
+) -> tf.Tensor:
+    image = random_crop(image, crop_seed, size, augment.min_crop_area)
+    return random_flip(image, flip_seed) if augment.use_flip else image
+
+
+def center_crop_resize(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Evaluation image [size, size, 3] in [0, 1]: the central 0.875 of the side, bicubic.
+
+    Up to 32 px nothing is cropped (as in the released code); other sizes and shapes are resized to fit.
+    """
+    if size > NO_CROP_MAX_SIZE:
+        image = central_square(image)
+    return clip(_resize(image, size))
+
+
+def random_crop(
+    image: tf.Tensor, seed: tf.Tensor, size: int, min_area: float = PAPER.min_crop_area
+) -> tf.Tensor:
+    """Random part of the image (``min_area`` to 1 of it), resized: [size, size, 3], may overshoot [0, 1]."""
+    begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.shape(image),
+        bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
+        seed=seed,
+        min_object_covered=CROP_MIN_COVERED,
+        aspect_ratio_range=CROP_ASPECT,
+        area_range=(min_area, 1.0),
+        max_attempts=CROP_ATTEMPTS,
+        use_image_if_no_bounding_boxes=True,
+    )
+    return _resize(tf.slice(image, begin, extent), size)
+
+
+def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Left-right mirror image with probability 0.5."""
+    mirrored = tf.random.stateless_uniform([], seed) < 0.5
+    return tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+
+
+def central_square(image: tf.Tensor) -> tf.Tensor:
+    """Square in the middle with 0.875 of the shorter side, rounded half to even: [side, side, 3]."""
+    height, width = tf.unstack(tf.shape(image)[:2])
+    shorter = tf.cast(tf.minimum(height, width), tf.float32)
+    side = tf.cast(tf.math.rint(EVAL_CROP * shorter), tf.int32)
+    top, left = (height - side + 1) // 2, (width - side + 1) // 2
+    return tf.slice(image, [top, left, 0], [side, side, 3])
+
+
+def _resize(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Bicubic to [size, size, 3] float32; uint8 becomes [0, 1] first."""
+    image = tf.image.convert_image_dtype(image, tf.float32)
+    return tf.ensure_shape(
+        tf.image.resize(image, [size, size], tf.image.ResizeMethod.BICUBIC), [size, size, 3]
+    )

@@ -1,0 +1,36 @@
+"""From the settings to a source of images."""
+
+from __future__ import annotations
+
+from tf_simclr.config import DataConfig
+from tf_simclr.data.arrays import digits
+from tf_simclr.data.cached import CachedSource
+from tf_simclr.data.folder import FolderSource
+from tf_simclr.data.npz import npz
+from tf_simclr.data.source import Source
+from tf_simclr.data.tfds import TfdsSource
+
+_DIGITS_SIZE = 16  # px; the 8 px scans leave a network nothing to pool
+_OWN_SIZE_MAX = 64  # px; up to here images enter the network as large as they are
+_PHOTO_SIZE = 224  # px, the ImageNet convention
+
+
+def open_source(config: DataConfig) -> Source:
+    """Source that --dataset names. Raises ConfigError if there is none such."""
+    kind, colon, path = config.dataset.partition(":")
+    if config.dataset == "digits":
+        return digits()
+    if colon and kind == "npz":
+        return npz(path)
+    source = FolderSource(path) if colon and kind == "folder" else TfdsSource(config.dataset, config.data_dir)
+    # Arrays are in memory anyway; files are not.
+    return CachedSource(source) if config.cache_dataset else source
+
+
+def default_image_size(source: Source) -> int:
+    """Side in px at which images of ``source`` enter the network unless --image_size says otherwise."""
+    if source.name == "digits":
+        return _DIGITS_SIZE
+    if source.image_shape is None or max(source.image_shape) > _OWN_SIZE_MAX:
+        return _PHOTO_SIZE
+    return max(source.image_shape)

@@ -1,0 +1,1 @@
+"""Losses as pure functions of tensors: contrastive, supervised, distillation, weight decay."""

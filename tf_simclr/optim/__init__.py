@@ -1,0 +1,1 @@
+"""LARS, learning-rate schedules, and which variables are decayed and adapted."""

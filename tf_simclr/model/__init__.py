@@ -1,0 +1,1 @@
+"""The networks: SK-ResNet encoder, projection head, linear classifier, and their description."""

@@ -1,0 +1,56 @@
+"""From the path that a user gives to the SavedModel that is meant."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+
+from export.info import STAGE_FILE
+from tf_simclr.config import ConfigError
+
+SAVED_MODEL_FILE = "saved_model.pb"
+SAVED_MODEL_DIR = "saved_model"  # in a run directory
+HOW_TO_MAKE_ONE = "`python run.py --mode=pretrain --model_dir=...`"
+
+
+def locate_stage(path: str, flag: str = "checkpoint") -> str:
+    """Returns the newest whole SavedModel that ``path`` means.
+
+    ``path`` is a run directory, its ``saved_model`` directory, a servable directory
+    (both hold one directory a version, named by an integer) or a SavedModel itself.
+    ``flag`` is where the path came from, for the error texts.
+
+    Raises:
+        ConfigError: there is no such directory, or no whole SavedModel in it.
+    """
+    if not path or not tf.io.gfile.isdir(path):
+        problem = "is not a directory" if path and tf.io.gfile.exists(path) else "does not exist"
+        raise ConfigError(
+            f"--{flag}={path} {problem}. Give a run directory or a SavedModel; {HOW_TO_MAKE_ONE} makes one."
+        )
+    if tf.io.gfile.exists(os.path.join(path, SAVED_MODEL_FILE)):
+        return path
+    for parent in (os.path.join(path, SAVED_MODEL_DIR), path):
+        versions = whole_versions(parent)
+        if versions:
+            return versions[-1]
+    raise ConfigError(
+        f"--{flag}={path} holds no finished SavedModel. Looked for {SAVED_MODEL_FILE}, "
+        f"{SAVED_MODEL_DIR}/<step>/{SAVED_MODEL_FILE} and <version>/{SAVED_MODEL_FILE}, "
+        f"the latter two with {STAGE_FILE} beside it. Let the run finish, or make one with {HOW_TO_MAKE_ONE}."
+    )
+
+
+def whole_versions(parent: str) -> list[str]:
+    """Returns the whole SavedModels among the integer-named directories of ``parent``, oldest first."""
+    if not tf.io.gfile.isdir(parent):
+        return []
+    names = [name.rstrip("/") for name in tf.io.gfile.listdir(parent)]  # object stores list "12/"
+    numbered = sorted((name for name in names if name.isascii() and name.isdigit()), key=int)
+    paths = [os.path.join(parent, name) for name in numbered]
+    return [path for path in paths if _is_whole(path)]
+
+
+def _is_whole(path: str) -> bool:
+    return all(tf.io.gfile.exists(os.path.join(path, file)) for file in (SAVED_MODEL_FILE, STAGE_FILE))

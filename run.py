@@ -1,0 +1,121 @@
+"""SimCLRv2 from the command line: ``python run.py --mode=pretrain|finetune|distill|...``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Both are read when TensorFlow is imported.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # 1.4 to 1.7 times faster on CPUs without AVX-512
+
+from absl import app, flags, logging
+
+from flags.parse import define_all, read_command_line, to_config, unused_flags
+from tf_simclr.config import ConfigError, Mode, RunConfig
+from tf_simclr.report.log import show_own_lines
+
+if TYPE_CHECKING:  # TensorFlow takes seconds to import: wrong flags are refused before.
+    from tf_simclr.model.start import StartingPoint
+    from tf_simclr.train.execute import FinishedStage
+
+EXIT_USER_ERROR = 2
+EXIT_DIVERGED = 3
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs one stage; wrong settings exit with status 2, a run that diverges with 3."""
+    try:
+        config = to_config(flags.FLAGS)
+        for name in unused_flags(config):
+            logging.warning("--%s changes nothing in --mode=%s.", name, config.mode.value)
+        run(config, tuple(sys.argv))
+    except ConfigError as error:
+        _fail(error, EXIT_USER_ERROR)
+    except FloatingPointError as error:
+        _fail(error, EXIT_DIVERGED)
+
+
+def run(config: RunConfig, command_line: tuple[str, ...] = ()) -> None:
+    """Runs what ``config.mode`` says."""
+    start = _open_start(config)
+    if config.mode is Mode.DESCRIBE:
+        _describe(config, start)
+    elif config.mode.trains:
+        _train(config, start, command_line)
+    else:
+        _measure(config, start)
+
+
+def _open_start(config: RunConfig) -> StartingPoint | None:
+    """Returns the SavedModel that the mode starts from, checked against the flags."""
+    flag = "teacher" if config.mode is Mode.DISTILL else "checkpoint"
+    path = getattr(config, flag)
+    if path is None or config.mode in (Mode.PRETRAIN, Mode.SUPERVISED):
+        return None
+    from export.start import open_start
+    from tf_simclr.train.start import check_start
+
+    start = open_start(path, flag)
+    check_start(start, config)
+    logging.info("--%s=%s: %s", flag, path, start.path)
+    return start
+
+
+def _train(config: RunConfig, start: StartingPoint | None, command_line: tuple[str, ...]) -> None:
+    from tf_simclr.train.execute import train_stage
+
+    _report(save(config, train_stage(config, start, command_line=command_line)))
+
+
+def save(config: RunConfig, finished: FinishedStage) -> dict[str, Any]:
+    """Writes the SavedModel, then ``results.json``; returns the results."""
+    from export.stage import StageInfo, write_stage
+
+    info = StageInfo(
+        stage=config.mode.value,
+        architecture=finished.network.architecture,
+        image_size=finished.image_size,
+        class_names=finished.class_names,
+        step=finished.step,
+    )
+    path = write_stage(finished.network, info, finished.directory.saved_model)
+    results = {"mode": config.mode.value, "step": finished.step, "saved_model": path, **finished.results}
+    finished.directory.write_results(results)
+    return results
+
+
+def _measure(config: RunConfig, start: StartingPoint | None) -> None:
+    from tf_simclr.train.measure import measure
+
+    _report(measure(config, start))
+
+
+def _describe(config: RunConfig, start: StartingPoint | None) -> None:
+    from tf_simclr.report.architecture import describe_run
+
+    print(describe_run(config, start))
+
+
+def _report(results: dict[str, Any]) -> None:
+    print(json.dumps(results, indent=1))
+
+
+def _fail(error: Exception, status: int) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    try:
+        return read_command_line(flags.FLAGS, argv)
+    except ConfigError as error:
+        _fail(error, EXIT_USER_ERROR)
+
+
+if __name__ == "__main__":
+    show_own_lines()
+    define_all()
+    app.run(main, flags_parser=_parse_flags)

@@ -1,0 +1,1 @@
+"""Classification metrics by exact counting, and nearest-neighbour evaluation."""

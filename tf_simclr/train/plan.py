@@ -1,0 +1,89 @@
+"""From epochs to steps: how long a run is, in which portions, at which rate."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tf_simclr.config import ConfigError, RunConfig
+from tf_simclr.optim import schedules
+
+DEFAULT_BATCH_SIZE = 512  # the official code's
+WARMUP_SHARE = 0.1  # A warm-up that nobody asked for takes at most this share of the run.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainPlan:
+    """Numbers that follow from the settings and the size of the data. Steps are optimizer updates."""
+
+    num_examples: int
+    batch_size: int  # global
+    total_steps: int
+    warmup_steps: int
+    peak_learning_rate: float
+    checkpoint_steps: int  # between two checkpoints
+    eval_steps: int  # between two evaluations; 0 = only at the end
+    log_steps: int
+
+    @property
+    def schedule(self) -> schedules.WarmupCosine:
+        """Learning rate of every step."""
+        return schedules.WarmupCosine(self.peak_learning_rate, self.warmup_steps, self.total_steps)
+
+    def epoch(self, step: int) -> float:
+        """Passes over the data after ``step`` steps."""
+        return step * self.batch_size / self.num_examples
+
+
+def plan_training(config: RunConfig, *, num_examples: int, replicas: int = 1) -> TrainPlan:
+    """Returns the plan of a run over ``num_examples`` images on ``replicas`` devices.
+
+    A batch size that the user left out shrinks to the data; so does a warm-up, to a
+    tenth of the steps. Epochs of fewer than ``log_steps`` steps are joined for
+    checkpoints and evaluations.
+
+    Raises:
+        ConfigError: the batch is larger than the data, or no multiple of the replicas.
+    """
+    train, optimizer = config.train, config.optimizer
+    batch_size = _batch_size(config, num_examples, replicas)
+    total_steps = train.train_steps or schedules.train_steps(num_examples, train.train_epochs, batch_size)
+    warmup_steps = schedules.warmup_steps(num_examples, optimizer.warmup_epochs, batch_size)
+    if "warmup_epochs" not in config.given:
+        warmup_steps = min(warmup_steps, int(WARMUP_SHARE * total_steps))
+    epoch_steps = max(1, round(num_examples / batch_size))
+    plan = TrainPlan(
+        num_examples=num_examples,
+        batch_size=batch_size,
+        total_steps=total_steps,
+        warmup_steps=warmup_steps,
+        peak_learning_rate=schedules.peak_learning_rate(
+            optimizer.learning_rate, optimizer.learning_rate_scaling, batch_size
+        ),
+        checkpoint_steps=max(train.checkpoint_epochs * epoch_steps, train.log_steps),
+        eval_steps=max(train.eval_epochs * epoch_steps, train.log_steps) if train.eval_epochs else 0,
+        log_steps=train.log_steps,
+    )
+    _ = plan.schedule  # Refuses a warm-up that is longer than the run.
+    return plan
+
+
+def _batch_size(config: RunConfig, num_examples: int, replicas: int) -> int:
+    if num_examples == 0:
+        raise ConfigError(
+            f"--train_split={config.data.train_split} of --dataset={config.data.dataset} holds no images "
+            "to train on. Give another split or data set."
+        )
+    wanted = config.train.train_batch_size or DEFAULT_BATCH_SIZE
+    if "train_batch_size" not in config.given:
+        return max(replicas, min(wanted, num_examples) // replicas * replicas)
+    if wanted > num_examples:
+        raise ConfigError(
+            f"--train_batch_size={wanted} is larger than the data: there are {num_examples} images to train "
+            f"on. Use at most {num_examples}."
+        )
+    if wanted % replicas:
+        raise ConfigError(
+            f"--train_batch_size={wanted} cannot be divided among {replicas} devices. "
+            f"Use a multiple of {replicas}, such as {max(1, wanted // replicas) * replicas}."
+        )
+    return wanted

@@ -1,0 +1,42 @@
+"""Typed, frozen, validated settings of a run.
+
+Every field has a command-line flag of the same name (see ``flags/``), and every
+check raises :class:`ConfigError` with a sentence that a user can act on. Nothing here
+imports TensorFlow or absl, so a wrong setting is refused before anything slow begins.
+"""
+
+from tf_simclr.config.checks import ConfigError
+from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
+from tf_simclr.config.model import (
+    BASIC_BLOCK_DEPTHS,
+    BLOCKS_OF_DEPTH,
+    CIFAR_STEM_MAX_SIZE,
+    EncoderConfig,
+    HeadConfig,
+    scaled_filters,
+)
+from tf_simclr.config.run import RunConfig, as_dict
+from tf_simclr.config.stages import TRAINING_MODES, FinetuneConfig, KnnConfig, LossConfig, Mode
+from tf_simclr.config.train import OptimizerConfig, TrainConfig
+
+__all__ = [
+    "BASIC_BLOCK_DEPTHS",
+    "BLOCKS_OF_DEPTH",
+    "CIFAR_STEM_MAX_SIZE",
+    "TRAINING_MODES",
+    "AugmentConfig",
+    "ConfigError",
+    "DataConfig",
+    "EncoderConfig",
+    "FinetuneConfig",
+    "HeadConfig",
+    "KnnConfig",
+    "LabelConfig",
+    "LossConfig",
+    "Mode",
+    "OptimizerConfig",
+    "RunConfig",
+    "TrainConfig",
+    "as_dict",
+    "scaled_filters",
+]

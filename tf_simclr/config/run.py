@@ -1,0 +1,82 @@
+"""All settings of one execution together."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Any
+
+from tf_simclr.config.checks import require
+from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
+from tf_simclr.config.model import EncoderConfig, HeadConfig
+from tf_simclr.config.stages import FinetuneConfig, KnnConfig, LossConfig, Mode
+from tf_simclr.config.train import OptimizerConfig, TrainConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that one execution needs to know.
+
+    ``given`` holds the names of the flags that the user set; a stage that takes its
+    architecture from a SavedModel compares only those.
+    """
+
+    mode: Mode
+    model_dir: str
+    checkpoint: str | None = None
+    teacher: str | None = None
+    data: DataConfig = DataConfig()
+    labels: LabelConfig = LabelConfig()
+    augment: AugmentConfig = AugmentConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    head: HeadConfig = HeadConfig()
+    loss: LossConfig = LossConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    train: TrainConfig = TrainConfig()
+    knn: KnnConfig = KnnConfig()
+    given: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.mode is Mode.PRETRAIN:
+            _check_pretrain(self)
+        if self.mode is Mode.LINEAR_EVAL:
+            require(
+                self.finetune.fine_tune_after_block == -1,
+                "--fine_tune_after_block has no place in --mode=linear_eval, which freezes the whole "
+                "network. Leave it out, or use --mode=finetune.",
+            )
+
+
+def _check_pretrain(config: RunConfig) -> None:
+    require(
+        config.finetune.fine_tune_after_block == -1,
+        "--fine_tune_after_block freezes layers, which pretraining cannot do: all of its weights start at "
+        "random. Leave it out, or use --mode=finetune.",
+    )
+    selector = config.finetune.ft_proj_selector or 0
+    require(
+        selector <= config.head.num_layers,
+        f"--ft_proj_selector={selector} is beyond the projection head, which has {config.head.num_layers} "
+        f"layers. Use 0 (encoder output) to {config.head.num_layers}.",
+    )
+    require(
+        not config.labels.is_subset,
+        "--label_fraction and --labels_per_class choose labels, and pretraining uses none. "
+        "Leave them out here and give them to --mode=finetune.",
+    )
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """Returns a JSON-ready dictionary of a configuration."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, enum.Enum):
+            return value.value
+        if isinstance(value, (frozenset, set)):
+            return sorted(value)
+        return value
+
+    return dataclasses.asdict(
+        config, dict_factory=lambda items: {name: plain(value) for name, value in items}
+    )

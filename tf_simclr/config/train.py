@@ -1,0 +1,59 @@
+"""Settings of the optimizer and of the training loop."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tf_simclr.config.checks import require, require_choice, require_not_negative, require_positive
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Update rule and learning rate."""
+
+    optimizer: str = "lars"
+    learning_rate: float = 0.1  # before scaling with the batch
+    learning_rate_scaling: str = "sqrt"  # sqrt: rate*sqrt(batch); linear: rate*batch/256
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    warmup_epochs: float = 10.0
+
+    def __post_init__(self) -> None:
+        require_choice("optimizer", self.optimizer, ("lars", "momentum", "adam", "lamb"))
+        require_choice("learning_rate_scaling", self.learning_rate_scaling, ("linear", "sqrt", "none"))
+        require_positive("learning_rate", self.learning_rate)
+        require(0 <= self.momentum < 1, f"--momentum must be in [0, 1). Received {self.momentum}.")
+        require_not_negative("weight_decay", self.weight_decay)
+        require_not_negative("warmup_epochs", self.warmup_epochs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How long and in what portions."""
+
+    train_batch_size: int | None = None  # global; None: 512, or all labelled images if fewer
+    eval_batch_size: int = 256  # global
+    train_epochs: int = 100
+    train_steps: int | None = None  # overrides train_epochs
+    checkpoint_epochs: int = 1
+    eval_epochs: int = 10  # evaluate every so many epochs; 0: only at the end
+    keep_checkpoint_max: int = 5
+    log_steps: int = 50  # summaries and metrics.jsonl
+    seed: int = 0
+    deterministic: bool = False  # bit-for-bit repeatable kernels, slower
+
+    def __post_init__(self) -> None:
+        if self.train_batch_size is not None:
+            require_positive("train_batch_size", self.train_batch_size)
+        if self.train_steps is not None:
+            require_positive("train_steps", self.train_steps)
+        for name in (
+            "eval_batch_size",
+            "train_epochs",
+            "checkpoint_epochs",
+            "keep_checkpoint_max",
+            "log_steps",
+        ):
+            require_positive(name, getattr(self, name))
+        require_not_negative("eval_epochs", self.eval_epochs)
+        require_not_negative("seed", self.seed)

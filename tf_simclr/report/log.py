@@ -7,7 +7,8 @@ import pathlib
 
 from absl import logging as absl_logging
 
-PROJECT = str(pathlib.Path(__file__).parents[2])
+PROJECT = pathlib.Path(__file__).resolve().parents[2]
+OWN = ("run.py", "flags", "tf_simclr", "export", "benchmarks")  # PROJECT also holds the virtual environment.
 LINE = logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
 
 
@@ -21,4 +22,6 @@ def show_own_lines() -> None:
 
 def _is_own_or_warning(record: logging.LogRecord) -> bool:
     """TensorFlow logs what it does to the same place, pages of it at every save."""
-    return record.levelno >= logging.WARNING or record.pathname.startswith(PROJECT)
+    path = pathlib.Path(record.pathname).resolve()  # Python calls the main file as the command line did.
+    is_own = path.is_relative_to(PROJECT) and path.relative_to(PROJECT).parts[0] in OWN
+    return is_own or record.levelno >= logging.WARNING

@@ -32,7 +32,7 @@ def build_evaluator(network: SimCLR, strategy: tf.distribute.Strategy) -> Evalua
         logits = network(batch["image"], training=False)["logits_sup"]
         return batch_counts(logits, batch["label"])
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(batch: Any) -> dict[str, tf.Tensor]:
         per_replica = strategy.run(counts, args=(batch,))
         total = tf.distribute.ReduceOp.SUM
@@ -51,7 +51,7 @@ def build_evaluator(network: SimCLR, strategy: tf.distribute.Strategy) -> Evalua
 def extract_features(network: SimCLR, batches: Iterable[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the pooled features [n, d] float32 and the labels [n] int64 of all examples, in order."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def features(images: tf.Tensor) -> tf.Tensor:
         return network.encoder(images, training=False)[FEATURES]
 

@@ -38,7 +38,7 @@ def build_train_step(stage: Stage, optimizer: Any, strategy: tf.distribute.Strat
             "gradient_norm": tf.linalg.global_norm(gradients),
         }
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_step(batch: Any) -> dict[str, tf.Tensor]:
         per_replica = strategy.run(replica_step, args=(batch,))
         mean = tf.distribute.ReduceOp.MEAN

@@ -42,18 +42,22 @@ _BY_MODE: dict[Mode, Values] = {
 
 _SMALL_NETWORK: Values = {"resnet_depth": 18, "width_multiplier": 0.25, "proj_out_dim": 64}
 
+# A mirrored or closely cropped digit may be another digit, or none.
+_SMALL_AUGMENT: Values = {"use_flip": False, "min_crop_area": 0.5}
+
 _SMALL_BY_MODE: dict[Mode, Values] = {
-    Mode.PRETRAIN: _recipe("lars", 0.1, "sqrt", 1e-4, 40, 4.0)
+    Mode.PRETRAIN: _recipe("momentum", 0.1, "none", 1e-4, 60, 4.0)
     | {
         "train_batch_size": 256,
+        "min_crop_area": 0.3,
         "color_jitter_strength": 0.5,
         "use_blur": False,
         "temperature": 0.2,
     },
-    Mode.FINETUNE: _recipe("momentum", 0.1, "linear", 0.0, 60, 0.0) | {"train_batch_size": 64},
+    Mode.FINETUNE: _recipe("momentum", 0.05, "none", 0.0, 100, 0.0) | {"train_batch_size": 64},
     Mode.LINEAR_EVAL: _recipe("momentum", 0.1, "linear", 0.0, 60, 0.0) | {"train_batch_size": 256},
-    Mode.SUPERVISED: _recipe("momentum", 0.1, "linear", 1e-4, 60, 5.0) | {"train_batch_size": 64},
-    Mode.DISTILL: _recipe("lars", 0.1, "sqrt", 1e-4, 60, 3.0) | {"train_batch_size": 128},
+    Mode.SUPERVISED: _recipe("momentum", 0.1, "none", 1e-4, 150, 5.0) | {"train_batch_size": 64},
+    Mode.DISTILL: _recipe("momentum", 0.05, "none", 1e-4, 30, 3.0) | {"train_batch_size": 128},
 }
 
 # For an optimizer that is not the stage's own, whose published rate would be far off.
@@ -78,7 +82,7 @@ def default_values(
         mode = Mode.PRETRAIN
     values: Values = {"model_dir": f"runs/{mode.value}", **_BY_MODE[mode]}
     if dataset == SMALL_DATASET:
-        small = _SMALL_NETWORK | _SMALL_BY_MODE.get(mode, {})
+        small = _SMALL_NETWORK | _SMALL_AUGMENT | _SMALL_BY_MODE.get(mode, {})
         if optimizer not in (None, small.get("optimizer")):
             small = {name: value for name, value in small.items() if name not in _RATE_OF_OPTIMIZER["lars"]}
             small["optimizer"] = values.get("optimizer")

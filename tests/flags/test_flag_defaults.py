@@ -66,10 +66,16 @@ def test_describe_shows_what_pretraining_would_do():
     assert default_values(Mode.DESCRIBE, "digits") == default_values(Mode.PRETRAIN, "digits")
 
 
-@pytest.mark.parametrize("dataset", ["digits", "cifar10"])
 @pytest.mark.parametrize(
-    "optimizer, rate, scaling",
-    [("adam", 1e-3, "none"), ("lamb", 2.2e-4, "sqrt"), ("momentum", 0.05, "linear")],
+    "dataset, optimizer, rate, scaling",
+    [
+        ("digits", "adam", 1e-3, "none"),
+        ("digits", "lamb", 2.2e-4, "sqrt"),
+        ("digits", "lars", 0.1, "sqrt"),
+        ("cifar10", "adam", 1e-3, "none"),
+        ("cifar10", "lamb", 2.2e-4, "sqrt"),
+        ("cifar10", "momentum", 0.05, "linear"),
+    ],
 )
 def test_another_optimizer_brings_its_own_rate(dataset, optimizer, rate, scaling):
     config = parse([f"--dataset={dataset}", f"--optimizer={optimizer}"])

@@ -1,4 +1,4 @@
-# make demo    pretrain, fine-tune, distill and serve on the bundled digits, on a CPU
+# make demo    pretrain, fine-tune and distill on the bundled digits, on a CPU
 # make test    the test suite; PYTEST_ARGS="-m 'not slow'" for the fast part
 # make lint    ruff and mypy
 # make clean   remove the virtual environment and caches; runs/ stays

@@ -135,9 +135,9 @@ def test_a_classifier_from_any_head_layer_gives_the_same_logits_reloaded(layer, 
     run.save(config, finished)
     reloaded = network_of(tmp_path)
     assert reloaded.architecture.logits_from == reloaded.architecture.head_layers == layer
-    np.testing.assert_allclose(reloaded(images, training=False)["logits_sup"], live, atol=1e-5)
+    np.testing.assert_allclose(reloaded(images, training=False)["logits_sup"], live, rtol=1e-5, atol=1e-5)
     served = tf.saved_model.load(open_start(str(tmp_path), "checkpoint").path)
-    np.testing.assert_allclose(served(images), live, atol=1e-5)
+    np.testing.assert_allclose(served(images), live, rtol=1e-5, atol=1e-5)
 
 
 def test_linear_evaluation_leaves_every_encoder_value_as_it_was(pretrained, tmp_path):

@@ -1,7 +1,8 @@
-"""Full training state on disk: network, optimizer, step."""
+"""Full training state on disk: network, optimizer, step, and what else a stage learns."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -14,11 +15,18 @@ from tf_simclr.model.network import SimCLR
 class Checkpoints:
     """The newest ``keep`` checkpoints of a run, each written whole by TensorFlow's own manager."""
 
-    def __init__(self, directory: str, network: SimCLR, optimizer: Any, keep: int) -> None:
+    def __init__(
+        self,
+        directory: str,
+        network: SimCLR,
+        optimizer: Any,
+        keep: int,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
         if hasattr(optimizer, "build"):  # Else a restore would come before the slots it fills.
             optimizer.build(network.trainable_variables)
         self._step = optimizer.iterations
-        self._checkpoint = tf.train.Checkpoint(network=network, optimizer=optimizer)
+        self._checkpoint = tf.train.Checkpoint(network=network, optimizer=optimizer, **(extra or {}))
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, directory, max_to_keep=keep, step_counter=self._step
         )

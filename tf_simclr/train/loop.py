@@ -42,7 +42,11 @@ class Loop:
         with strategy.scope():
             optimizer = build_optimizer(stage.config.optimizer, plan.schedule, stage.groups)
             self._checkpoints = Checkpoints(
-                directory.checkpoints, stage.network, optimizer, stage.config.train.keep_checkpoint_max
+                directory.checkpoints,
+                stage.network,
+                optimizer,
+                stage.config.train.keep_checkpoint_max,
+                stage.extra_trackables(),
             )
         self._train_step = build_train_step(stage, optimizer, strategy)
         self._window: list[dict[str, tf.Tensor]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -74,6 +74,10 @@ class Stage(abc.ABC):
     def example_views(self) -> tuple[tf.Tensor, tf.Tensor] | None:
         """A few images as two views each, float32 [n, s, s, 3], where the stage makes views."""
         return None
+
+    def extra_trackables(self) -> dict[str, Any]:
+        """What a checkpoint holds beside network and optimizer, by name: trackable objects."""
+        return {}
 
     def labelled_ids(self) -> list[str] | None:
         """Names of the examples whose labels are used; None = all there are, or none."""

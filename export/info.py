@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,12 +13,14 @@ import tensorflow as tf
 import tf_simclr
 from export.typed_json import from_json
 from tf_simclr.config import TRAINING_MODES, ConfigError
+from tf_simclr.files.manifest import DamagedError, verify
 from tf_simclr.model.network import Architecture
 
 FORMAT_VERSION = 1
 STAGE_FILE = os.path.join("assets", "stage.json")
 STAGES = tuple(mode.value for mode in TRAINING_MODES)
 CROP_PROPORTION = 0.875  # of the side; 224 of 256, the usual ImageNet evaluation crop
+COPY_AGAIN = "Copy the SavedModel again, or repeat the stage that wrote it."
 UNCROPPED_MAX_SIZE = 32  # px; up to here images enter the network whole
 
 
@@ -120,11 +122,23 @@ def read_stage_file(path: str) -> tuple[StageInfo, tuple[VariableSpec, ...]]:
             "Use the version of tf_simclr that wrote it, or repeat the stage with this one."
         )
     try:
-        return _parse(values)
+        described = _parse(values)
     except ConfigError as error:
-        raise ConfigError(
-            f"{file} is damaged: {error} Copy the SavedModel again, or repeat the stage that wrote it."
-        ) from error
+        raise ConfigError(f"{file} is damaged: {error} {COPY_AGAIN}") from error
+    verify_saved_model(path, [STAGE_FILE])
+    return described
+
+
+def verify_saved_model(path: str, names: Iterable[str] | None = None) -> None:
+    """Compares the files of a SavedModel, or those in ``names``, with its manifest.
+
+    Raises:
+        ConfigError: one is missing or has changed.
+    """
+    try:
+        verify(path, names)
+    except DamagedError as error:
+        raise ConfigError(f"{error} {COPY_AGAIN}") from error
 
 
 def _read_object(file: str) -> Mapping[str, Any]:
@@ -137,10 +151,7 @@ def _read_object(file: str) -> Mapping[str, Any]:
             "Give the model_dir of a run of `python run.py --mode=pretrain` (or a later stage)."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"{file} is damaged: it is no JSON ({error}). "
-            "Copy the SavedModel again, or repeat the stage that wrote it."
-        ) from error
+        raise ConfigError(f"{file} is damaged: it is no JSON ({error}). {COPY_AGAIN}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{file} is damaged: it must hold a JSON object. Repeat the stage that wrote it.")
     return values

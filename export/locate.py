@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from export.info import STAGE_FILE
 from tf_simclr.config import ConfigError
+from tf_simclr.files.manifest import is_complete
+from tf_simclr.files.whole import numbered
 
 SAVED_MODEL_FILE = "saved_model.pb"
 SAVED_MODEL_DIR = "saved_model"  # in a run directory
@@ -44,13 +46,10 @@ def locate_stage(path: str, flag: str = "checkpoint") -> str:
 
 def whole_versions(parent: str) -> list[str]:
     """Returns the whole SavedModels among the integer-named directories of ``parent``, oldest first."""
-    if not tf.io.gfile.isdir(parent):
-        return []
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(parent)]  # object stores list "12/"
-    numbered = sorted((name for name in names if name.isascii() and name.isdigit()), key=int)
-    paths = [os.path.join(parent, name) for name in numbered]
+    paths = [os.path.join(parent, name) for name in numbered(parent)]
     return [path for path in paths if _is_whole(path)]
 
 
 def _is_whole(path: str) -> bool:
-    return all(tf.io.gfile.exists(os.path.join(path, file)) for file in (SAVED_MODEL_FILE, STAGE_FILE))
+    has_files = all(tf.io.gfile.exists(os.path.join(path, file)) for file in (SAVED_MODEL_FILE, STAGE_FILE))
+    return has_files and is_complete(path)

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from export.info import STAGE_FILE, VariableSpec, read_stage_file
+from export.info import COPY_AGAIN, STAGE_FILE, VariableSpec, read_stage_file, verify_saved_model
 from tf_simclr.config import ConfigError
 from tf_simclr.model.network import Architecture, SimCLR, build_network, named_variables
 
 VARIABLES_PREFIX = os.path.join("variables", "variables")
-COPY_AGAIN = "Copy the SavedModel again, or repeat the stage that wrote it."
 REMEDY = (
     "Load the SavedModel's own architecture (leave out the architecture flags, such as --resnet_depth), "
     "or give another SavedModel."
@@ -29,6 +28,7 @@ def load_variables(network: SimCLR, path: str) -> None:
     _, specs = read_stage_file(path)
     named = named_variables(network)
     _check_same(named, specs, path)
+    verify_saved_model(path)
     prefix = os.path.join(path, VARIABLES_PREFIX)
     try:
         _check_file(prefix, specs, path)

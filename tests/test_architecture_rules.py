@@ -22,13 +22,26 @@ FORBIDDEN = {
     "tf_simclr/losses": (*STAGES_AND_REPORTS, "tf_simclr.model", "tf_simclr.optim", "tf_simclr.data"),
     "tf_simclr/optim": (*STAGES_AND_REPORTS, "tf_simclr.losses", "tf_simclr.data"),
     "tf_simclr/data": (*STAGES_AND_REPORTS, "tf_simclr.model", "tf_simclr.losses", "tf_simclr.optim"),
+    "tf_simclr/files": (
+        *STAGES_AND_REPORTS,
+        "tf_simclr.model",
+        "tf_simclr.losses",
+        "tf_simclr.optim",
+        "tf_simclr.data",
+    ),
     "tf_simclr/memory": STAGES_AND_REPORTS,
     "tf_simclr/evaluate": STAGES_AND_REPORTS,
 }
 # Package -> the only project modules its files may import, its own aside.
 ALLOWED = {
     "flags": ("tf_simclr.config",),
-    "export": ("tf_simclr.model", "tf_simclr.config", "tf_simclr.data"),
+    "export": (
+        "tf_simclr.model",
+        "tf_simclr.config",
+        "tf_simclr.data",
+        "tf_simclr.files",
+        "tf_simclr.errors",
+    ),
 }
 ABSL_FLAGS_READERS = ("flags", "run.py", "benchmarks", "tests")
 

@@ -2,12 +2,14 @@ import pytest
 
 from export.locate import locate_stage, whole_versions
 from tf_simclr.config import ConfigError
+from tf_simclr.files.manifest import seal
 
 
 def _saved_model(path, missing=()):
     for file in {"saved_model.pb", "assets/stage.json"} - set(missing):
         (path / file).parent.mkdir(parents=True, exist_ok=True)
         (path / file).write_text("")
+    seal(str(path))
     return str(path)
 
 
@@ -34,6 +36,18 @@ def test_the_newest_is_the_largest_number_not_the_last_word(tmp_path):
 def test_an_incomplete_version_is_passed_over(tmp_path, file):
     whole = _saved_model(tmp_path / "saved_model" / "5")
     _saved_model(tmp_path / "saved_model" / "6", missing=[file])
+    assert locate_stage(str(tmp_path)) == whole
+
+
+@pytest.mark.parametrize("damage", ["manifest gone", "file cut"])
+def test_a_version_that_is_not_all_there_is_passed_over(tmp_path, damage):
+    whole = _saved_model(tmp_path / "saved_model" / "5")
+    path = tmp_path / "saved_model" / "6"
+    _saved_model(path)
+    if damage == "file cut":
+        (path / "saved_model.pb").write_text("longer or shorter than the manifest says")
+    else:
+        (path / "manifest.json").unlink()
     assert locate_stage(str(tmp_path)) == whole
 
 

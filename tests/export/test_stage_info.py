@@ -6,6 +6,7 @@ from export.info import FORMAT_VERSION, StageInfo
 from export.stage import read_info
 from tf_simclr.config import CIFAR_STEM_MAX_SIZE, ConfigError, EncoderConfig
 from tf_simclr.data import augment
+from tf_simclr.files.manifest import seal
 from tf_simclr.model.network import Architecture
 
 
@@ -171,5 +172,14 @@ def test_a_whole_number_is_a_valid_width(copied):
     path = copied("pretrain_with_probe")
     file = path / "assets/stage.json"
     file.write_text(file.read_text().replace('"width_multiplier": 0.25', '"width_multiplier": 2'))
+    seal(str(path))
     width = read_info(str(path)).architecture.encoder.width_multiplier
     assert (width, type(width)) == (2.0, float)
+
+
+def test_a_description_that_was_changed_is_refused(copied):
+    path = copied("pretrain_with_probe")
+    file = path / "assets/stage.json"
+    file.write_text(file.read_text().replace('"cat"', '"cow"'))
+    with pytest.raises(ConfigError, match=r"stage\.json is damaged: its content has changed\. Copy the"):
+        read_info(str(path))

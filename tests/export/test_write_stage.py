@@ -9,6 +9,7 @@ import export.stage
 from export.locate import locate_stage, whole_versions
 from export.stage import read_info, write_stage
 from tf_simclr.config import ConfigError
+from tf_simclr.errors import StorageError
 
 
 @pytest.fixture
@@ -16,13 +17,14 @@ def write(written, tmp_path, monkeypatch):
     """Returns a function that writes step ``step`` to tmp_path; copying stands in for the slow tracing."""
     stage = written("pretrain")
 
-    def save(network, info, path):
-        shutil.copytree(stage.path, path)
-
-    monkeypatch.setattr(export.stage, "_save", save)
+    monkeypatch.setattr(export.stage, "_save", _copy_of(stage))
     return lambda step=7: write_stage(
         stage.network, dataclasses.replace(stage.info, step=step), str(tmp_path / "saved_model")
     )
+
+
+def _copy_of(stage):
+    return lambda network, info, path: shutil.copytree(stage.path, path, dirs_exist_ok=True)
 
 
 def _names(tmp_path):
@@ -53,7 +55,11 @@ def test_a_save_that_breaks_off_leaves_nothing_to_see_and_the_next_one_clears_it
     assert whole_versions(str(tmp_path / "saved_model")) == []
     with pytest.raises(ConfigError, match="holds no finished SavedModel"):
         locate_stage(str(tmp_path))
-    monkeypatch.setattr(export.stage, "_save", lambda network, info, path: shutil.copytree(stage.path, path))
+    monkeypatch.setattr(
+        export.stage,
+        "_save",
+        lambda network, info, path: shutil.copytree(stage.path, path, dirs_exist_ok=True),
+    )
     write_stage(stage.network, dataclasses.replace(stage.info, step=8), str(tmp_path / "saved_model"))
     assert _names(tmp_path) == ["8"]
 
@@ -63,7 +69,7 @@ def test_a_rename_that_fails_leaves_nothing_to_see(write, tmp_path, monkeypatch)
         raise tf.errors.UnavailableError(None, None, "the disk is gone")
 
     monkeypatch.setattr(tf.io.gfile, "rename", fail)
-    with pytest.raises(tf.errors.UnavailableError):
+    with pytest.raises(StorageError, match="saved_model/7 cannot be written: the disk is gone"):
         write()
     assert whole_versions(str(tmp_path / "saved_model")) == []
 
@@ -89,7 +95,7 @@ def test_a_replacement_that_fails_keeps_the_first(write, tmp_path, monkeypatch):
         rename(source, target, overwrite)
 
     monkeypatch.setattr(tf.io.gfile, "rename", fail)
-    with pytest.raises(tf.errors.UnavailableError):
+    with pytest.raises(StorageError, match="saved_model/7 cannot be written: the disk is gone"):
         write()
     assert (tmp_path / "saved_model" / "7" / "marker").read_text() == "first"
 

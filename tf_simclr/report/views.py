@@ -7,6 +7,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from tf_simclr.files.whole import write_bytes
+
 MAX_IMAGES = 8  # columns
 BORDER = 2  # px, white
 
@@ -18,8 +20,7 @@ def write_views(views: tuple[tf.Tensor, tf.Tensor] | None, directory: str) -> No
     picture = views_picture(*(view.numpy() for view in views))
     with tf.summary.create_file_writer(directory).as_default(step=0):
         tf.summary.image("views", picture[np.newaxis])
-    with tf.io.gfile.GFile(os.path.join(directory, "views.png"), "wb") as file:
-        file.write(tf.io.encode_png(picture).numpy())
+    write_bytes(os.path.join(directory, "views.png"), tf.io.encode_png(picture).numpy())
 
 
 def views_picture(view_1: np.ndarray, view_2: np.ndarray) -> np.ndarray:

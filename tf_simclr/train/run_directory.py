@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_simclr.config import ConfigError
+from tf_simclr.files.whole import append_line, write_text
 
 # Settings under which an interrupted run may go on: they change how it is watched, not what it computes.
 FREE_SETTINGS = frozenset(
@@ -63,7 +64,6 @@ class RunDirectory:
 
     def write_config(self, settings: Mapping[str, Any]) -> None:
         """Writes ``config.json``."""
-        tf.io.gfile.makedirs(self.path)
         self._write(self._config, settings)
 
     def cut_metrics(self, step: int, *, is_finished: bool = False) -> None:
@@ -77,12 +77,11 @@ class RunDirectory:
             return line["step"] <= step and not is_final_evaluation
 
         lines = [json.dumps(line) for line in self._metric_lines() if stays(line)]
-        _write_whole(self._metrics, "".join(line + "\n" for line in lines))
+        write_text(self._metrics, "".join(line + "\n" for line in lines))
 
     def append_metrics(self, values: Mapping[str, float]) -> None:
         """Adds one line to ``metrics.jsonl``."""
-        with tf.io.gfile.GFile(self._metrics, "a") as file:
-            file.write(json.dumps(values) + "\n")
+        append_line(self._metrics, json.dumps(values))
 
     def last_metrics(self, prefix: str) -> dict[str, float]:
         """Returns the newest metrics whose names begin with ``prefix``, without it."""
@@ -94,7 +93,6 @@ class RunDirectory:
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Writes ``results.json``."""
-        tf.io.gfile.makedirs(self.path)
         self._write(self._results, results)
 
     def _metric_lines(self) -> Iterator[dict[str, Any]]:
@@ -126,7 +124,7 @@ class RunDirectory:
 
     @staticmethod
     def _write(path: str, values: Mapping[str, Any]) -> None:
-        _write_whole(path, json.dumps(values, indent=1) + "\n")
+        write_text(path, json.dumps(values, indent=1) + "\n")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -139,10 +137,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def _is_free(name: str) -> bool:
     return name in FREE_SETTINGS or name.startswith("versions.")
-
-
-def _write_whole(path: str, text: str) -> None:
-    temporary = f"{path}.writing"
-    with tf.io.gfile.GFile(temporary, "w") as file:
-        file.write(text)
-    tf.io.gfile.rename(temporary, path, overwrite=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -38,15 +39,25 @@ def main(argv: Sequence[str]) -> None:
         _fail(error, EXIT_DIVERGED)
 
 
+# Modes that train nothing: a function of (config, start) → what to print, or None. Imported when it runs.
+ACTIONS = {
+    Mode.EVAL: "tf_simclr.train.measure.measure",
+    Mode.KNN: "tf_simclr.train.measure.measure",
+    Mode.DESCRIBE: "tf_simclr.report.architecture.describe_run",
+    Mode.EXPORT: "export.hub.export_hub",
+}
+
+
 def run(config: RunConfig, command_line: tuple[str, ...] = ()) -> None:
-    """Runs what ``config.mode`` says."""
+    """Runs what ``config.mode`` says, and prints its results."""
     start = _open_start(config)
-    if config.mode is Mode.DESCRIBE:
-        _describe(config, start)
-    elif config.mode.trains:
-        _train(config, start, command_line)
+    if config.mode.trains:
+        results = _train(config, start, command_line)
     else:
-        _measure(config, start)
+        module, function = ACTIONS[config.mode].rsplit(".", 1)
+        results = getattr(importlib.import_module(module), function)(config, start)
+    if results is not None:
+        print(results if isinstance(results, str) else json.dumps(results, indent=1))
 
 
 def _open_start(config: RunConfig) -> StartingPoint | None:
@@ -64,10 +75,10 @@ def _open_start(config: RunConfig) -> StartingPoint | None:
     return start
 
 
-def _train(config: RunConfig, start: StartingPoint | None, command_line: tuple[str, ...]) -> None:
+def _train(config: RunConfig, start: StartingPoint | None, command_line: tuple[str, ...]) -> dict[str, Any]:
     from tf_simclr.train.execute import train_stage
 
-    _report(save(config, train_stage(config, start, command_line=command_line)))
+    return save(config, train_stage(config, start, command_line=command_line))
 
 
 def save(config: RunConfig, finished: FinishedStage) -> dict[str, Any]:
@@ -85,22 +96,6 @@ def save(config: RunConfig, finished: FinishedStage) -> dict[str, Any]:
     results = {"mode": config.mode.value, "step": finished.step, "saved_model": path, **finished.results}
     finished.directory.write_results(results)
     return results
-
-
-def _measure(config: RunConfig, start: StartingPoint | None) -> None:
-    from tf_simclr.train.measure import measure
-
-    _report(measure(config, start))
-
-
-def _describe(config: RunConfig, start: StartingPoint | None) -> None:
-    from tf_simclr.report.architecture import describe_run
-
-    print(describe_run(config, start))
-
-
-def _report(results: dict[str, Any]) -> None:
-    print(json.dumps(results, indent=1))
 
 
 def _fail(error: Exception, status: int) -> NoReturn:

@@ -18,6 +18,8 @@ from tf_simclr.model.network import Architecture
 
 FORMAT_VERSION = 1
 STAGE_FILE = os.path.join("assets", "stage.json")
+WHOLE_PART = "encoder"  # a part that is a network in itself
+PART = "part"  # only in a module that holds a part of a stage's network
 STAGES = tuple(mode.value for mode in TRAINING_MODES)
 CROP_PROPORTION = 0.875  # of the side; 224 of 256, the usual ImageNet evaluation crop
 COPY_AGAIN = "Copy the SavedModel again, or repeat the stage that wrote it."
@@ -83,10 +85,11 @@ class StageInfo:
         }
 
 
-def to_json(info: StageInfo, variables: Sequence[VariableSpec]) -> str:
-    """Returns the text of ``stage.json``."""
+def to_json(info: StageInfo, variables: Sequence[VariableSpec], part: str | None = None) -> str:
+    """Returns the text of ``stage.json``; ``part`` is what a module has of the network, None the whole."""
     values = {
         "format_version": FORMAT_VERSION,
+        **({} if part is None else {PART: part}),
         **dataclasses.asdict(info),
         "preprocessing": info.preprocessing,
         "versions": {
@@ -114,12 +117,18 @@ def read_stage_file(path: str) -> tuple[StageInfo, tuple[VariableSpec, ...]]:
         ConfigError: as :func:`read_info`.
     """
     file = os.path.join(path, STAGE_FILE)
-    values = _read_object(file)
+    values = read_object(file)
     if values.get("format_version") != FORMAT_VERSION:
         found = values.get("format_version")
         raise ConfigError(
             f"{file} has format_version {found!r}; this program reads {FORMAT_VERSION}. "
             "Use the version of tf_simclr that wrote it, or repeat the stage with this one."
+        )
+    part = values.pop(PART, None)
+    if part not in (None, WHOLE_PART):
+        raise ConfigError(
+            f"{path} is a module of {part} alone, so no stage can start from it. "
+            "Give the run directory that it was exported from, or a module of the encoder."
         )
     try:
         described = _parse(values)
@@ -141,7 +150,8 @@ def verify_saved_model(path: str, names: Iterable[str] | None = None) -> None:
         raise ConfigError(f"{error} {COPY_AGAIN}") from error
 
 
-def _read_object(file: str) -> Mapping[str, Any]:
+def read_object(file: str) -> dict[str, Any]:
+    """Returns the JSON object in a ``stage.json``; raises ConfigError as :func:`read_info`."""
     try:
         with tf.io.gfile.GFile(file, "rb") as stream:
             values = json.loads(stream.read().decode("utf-8"))

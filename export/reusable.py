@@ -127,6 +127,23 @@ def build_reusable(network: SimCLR) -> Part:
     return root
 
 
+def build_part(network: SimCLR, name: str) -> Part:
+    """Returns one of the parts that :func:`build_reusable` lists, without the rest.
+
+    Raises:
+        KeyError: the network has no part of that name.
+    """
+    builders: dict[str, Callable[[], Part]] = {"encoder": lambda: _encoder_part(network.encoder)}
+    layers = network.projection_head.projection_layers
+    if layers:
+        builders["projection_head"] = lambda: _head_part(network, [_layer_part(layer) for layer in layers])
+    for k, layer in enumerate(layers, start=1):
+        builders[f"projection_head_layer_{k}"] = functools.partial(_layer_part, layer)
+    if network.classifier is not None:
+        builders["classifier"] = functools.partial(_classifier_part, network.classifier)
+    return builders[name]()
+
+
 def _encoder_part(encoder: Encoder) -> Part:
     endpoints = traced(lambda images, training=False: encoder(images, training=training), IMAGES)
     part = Part(

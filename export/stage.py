@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from export.info import FORMAT_VERSION, STAGE_FILE, StageInfo, VariableSpec, read_info, to_json
 from export.restore import load_variables
-from export.reusable import build_reusable, trainable_copy
+from export.reusable import Part, build_reusable, trainable_copy
 from export.signatures import build_signatures
 from tf_simclr.files.whole import clear_leftovers, whole_directory, write_text
 from tf_simclr.model.network import SimCLR, build_network, named_variables
@@ -54,7 +54,13 @@ def load_stage(path: str) -> tuple[SimCLR, StageInfo]:
 def _save(network: SimCLR, info: StageInfo, path: str) -> None:
     root = build_reusable(network)
     tf.saved_model.save(root, path, signatures=build_signatures(root, info.architecture))
-    # The root's list is the order in which load_variables finds the values.
+    write_text(os.path.join(path, STAGE_FILE), to_json(info, specs_of(root, network)))
+
+
+def specs_of(root: Part, network: SimCLR) -> list[VariableSpec]:
+    """Describes the variables of a root or part of ``network`` in the order of its list.
+
+    That is the order in which ``load_variables`` finds the values.
+    """
     names = {variable.ref(): name for name, variable in named_variables(network).items()}
-    specs = [VariableSpec.of(names[variable.ref()], variable) for variable in root.variables]
-    write_text(os.path.join(path, STAGE_FILE), to_json(info, specs))
+    return [VariableSpec.of(names[variable.ref()], variable) for variable in root.variables]

@@ -38,6 +38,7 @@ _BY_MODE: dict[Mode, Values] = {
     Mode.DISTILL: _recipe("lars", 0.1, "sqrt", 1e-4, 400, 20.0) | {"teacher": "runs/finetune"},
     Mode.EVAL: {"checkpoint": "runs/finetune"},
     Mode.KNN: {"checkpoint": "runs/pretrain"},
+    Mode.EXPORT: {"checkpoint": "runs/distill"},
 }
 
 _SMALL_NETWORK: Values = {"resnet_depth": 18, "width_multiplier": 0.25, "proj_out_dim": 64}

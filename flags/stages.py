@@ -25,7 +25,7 @@ def _define_run(flag_values: flags.FlagValues) -> None:
         "pretrained model. linear_eval: a linear classifier on frozen features. supervised: the baseline "
         "from random weights. distill: a student from a teacher's predictions. eval: accuracy of a "
         "classifier. knn: accuracy of a nearest-neighbour classifier on features. describe: print the plan "
-        "and stop.",
+        "and stop. export: make a module for other programs of a SavedModel.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(

@@ -15,23 +15,30 @@ def _fields(*sections: str) -> frozenset[str]:
 _HEAD_FIELDS = _fields("head")
 _LABEL_FIELDS = _fields("labels")
 _PRETRAIN_AUGMENT = frozenset(("color_jitter_strength", "use_blur"))  # The other stages only crop and flip.
-_CLASSIFIER = _fields("loss", "knn") | _PRETRAIN_AUGMENT | {"teacher"}
-_FROZEN = _fields("augment", "labels", "loss", "finetune", "optimizer", "knn") | {"teacher", "cache_dataset"}
+_EXPORT = _fields("export")
+_CLASSIFIER = _fields("loss", "knn") | _EXPORT | _PRETRAIN_AUGMENT | {"teacher"}
+_FROZEN = (
+    _fields("augment", "labels", "loss", "finetune", "optimizer", "knn")
+    | _EXPORT
+    | {"teacher", "cache_dataset"}
+)
 _TRAINING_ONLY = _fields("train") - {"eval_batch_size", "seed", "deterministic"}
 
 # Architecture flags count as used where a SavedModel brings the architecture: they are compared with it.
 UNUSED: dict[Mode, frozenset[str]] = {
-    Mode.PRETRAIN: _fields("knn") | {"checkpoint", "teacher", "distill_alpha"},
+    Mode.PRETRAIN: _fields("knn") | _EXPORT | {"checkpoint", "teacher", "distill_alpha"},
     Mode.FINETUNE: _CLASSIFIER,
     Mode.LINEAR_EVAL: _CLASSIFIER,
     Mode.SUPERVISED: _CLASSIFIER | _HEAD_FIELDS | {"checkpoint", "ft_proj_selector"},
     Mode.DISTILL: _fields("finetune", "knn")
+    | _EXPORT
     | _PRETRAIN_AUGMENT
     | _HEAD_FIELDS
     | {"checkpoint", "hidden_norm", "lineareval_while_pretraining"},
     Mode.EVAL: _FROZEN | _TRAINING_ONLY | {"train_split"},
     Mode.KNN: (_FROZEN - _fields("knn", "labels")) | _TRAINING_ONLY,
     Mode.DESCRIBE: frozenset(),
+    Mode.EXPORT: (_FROZEN - _EXPORT) | _fields("data", "train") | {"model_dir"},
 }
 
 

@@ -6,11 +6,11 @@ import re
 import pytest
 from absl import flags
 
-from flags import data, model, optimizer, stages, train
+from flags import data, export, model, optimizer, stages, train
 from flags.parse import define_all
 from tf_simclr import config
 
-MODULES = (stages, data, model, optimizer, train)
+MODULES = (stages, data, model, optimizer, train, export)
 SECTIONS = (
     config.DataConfig,
     config.LabelConfig,
@@ -22,6 +22,7 @@ SECTIONS = (
     config.OptimizerConfig,
     config.TrainConfig,
     config.KnnConfig,
+    config.ExportConfig,
 )
 
 
@@ -86,7 +87,7 @@ def test_help_texts_are_unique_sentences():
     "name, expected",
     [
         ("learning_rate", "Default: 0.1 (pretrain, linear_eval, supervised, distill); 0.005 (finetune)."),
-        ("checkpoint", "Default: runs/pretrain (finetune, linear_eval, knn); runs/finetune (eval)."),
+        ("checkpoint", "Default: runs/pretrain (finetune, linear_eval, knn); runs/finetune (eval); runs/di"),
         ("teacher", "Default: runs/finetune (distill)."),
         ("resnet_depth", "Default: 50. On digits: 18."),
         ("use_blur", "Default: True. On digits: False."),

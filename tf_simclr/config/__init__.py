@@ -7,6 +7,7 @@ imports TensorFlow or absl, so a wrong setting is refused before anything slow b
 
 from tf_simclr.config.checks import ConfigError
 from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
+from tf_simclr.config.export import EXPORT_KINDS, EXPORT_PARTS, ExportConfig
 from tf_simclr.config.model import (
     BASIC_BLOCK_DEPTHS,
     BLOCKS_OF_DEPTH,
@@ -23,11 +24,14 @@ __all__ = [
     "BASIC_BLOCK_DEPTHS",
     "BLOCKS_OF_DEPTH",
     "CIFAR_STEM_MAX_SIZE",
+    "EXPORT_KINDS",
+    "EXPORT_PARTS",
     "TRAINING_MODES",
     "AugmentConfig",
     "ConfigError",
     "DataConfig",
     "EncoderConfig",
+    "ExportConfig",
     "FinetuneConfig",
     "HeadConfig",
     "KnnConfig",

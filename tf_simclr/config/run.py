@@ -8,6 +8,7 @@ from typing import Any
 
 from tf_simclr.config.checks import require
 from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
+from tf_simclr.config.export import ExportConfig
 from tf_simclr.config.model import EncoderConfig, HeadConfig
 from tf_simclr.config.stages import FinetuneConfig, KnnConfig, LossConfig, Mode
 from tf_simclr.config.train import OptimizerConfig, TrainConfig
@@ -35,6 +36,7 @@ class RunConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
     knn: KnnConfig = KnnConfig()
+    export: ExportConfig = ExportConfig()
     given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ class Mode(str, enum.Enum):
     EVAL = "eval"
     KNN = "knn"
     DESCRIBE = "describe"
+    EXPORT = "export"
 
     @property
     def trains(self) -> bool:

@@ -1,0 +1,31 @@
+"""Flags of what is made of a finished SavedModel."""
+
+from __future__ import annotations
+
+from absl import flags
+
+from tf_simclr.config import EXPORT_KINDS, EXPORT_PARTS, ExportConfig
+
+
+def define(flag_values: flags.FlagValues) -> None:
+    """Registers the flags of ExportConfig."""
+    flags.DEFINE_string(
+        "export_kind",
+        ExportConfig.export_kind,
+        f"What --mode=export writes, one of: {', '.join(EXPORT_KINDS)}. hub: one part of the network as a "
+        "trainable module for tensorflow_hub, Keras and tf.saved_model.load.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "export_part",
+        ExportConfig.export_part,
+        f"Part that a hub module holds: {', '.join(EXPORT_PARTS)}, or head_layer_K, which is layer K of the "
+        "projection head, from 1.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "export_dir",
+        ExportConfig.export_dir,
+        "Directory that --mode=export writes. Left out: runs/hub/PART.",
+        flag_values=flag_values,
+    )

@@ -16,9 +16,9 @@ _HEAD_FIELDS = _fields("head")
 _LABEL_FIELDS = _fields("labels")
 _PRETRAIN_AUGMENT = frozenset(("color_jitter_strength", "use_blur"))  # The other stages only crop and flip.
 _EXPORT = _fields("export")
-_CLASSIFIER = _fields("loss", "knn") | _EXPORT | _PRETRAIN_AUGMENT | {"teacher"}
+_CLASSIFIER = _fields("loss", "memory", "knn") | _EXPORT | _PRETRAIN_AUGMENT | {"teacher"}
 _FROZEN = (
-    _fields("augment", "labels", "loss", "finetune", "optimizer", "knn")
+    _fields("augment", "labels", "loss", "memory", "finetune", "optimizer", "knn")
     | _EXPORT
     | {"teacher", "cache_dataset"}
 )
@@ -30,7 +30,7 @@ UNUSED: dict[Mode, frozenset[str]] = {
     Mode.FINETUNE: _CLASSIFIER,
     Mode.LINEAR_EVAL: _CLASSIFIER,
     Mode.SUPERVISED: _CLASSIFIER | _HEAD_FIELDS | {"checkpoint", "ft_proj_selector"},
-    Mode.DISTILL: _fields("finetune", "knn")
+    Mode.DISTILL: _fields("finetune", "memory", "knn")
     | _EXPORT
     | _PRETRAIN_AUGMENT
     | _HEAD_FIELDS
@@ -52,6 +52,8 @@ def _overruled(config: RunConfig) -> frozenset[str]:
     names: set[str] = set()
     if config.train.train_steps is not None:
         names.add("train_epochs")
+    if config.memory.memory_size == 0:
+        names.add("memory_momentum")
     if config.optimizer.optimizer in ("adam", "lamb"):
         names.add("momentum")
     if config.head.proj_head_mode != "nonlinear":

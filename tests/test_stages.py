@@ -207,6 +207,8 @@ class Killed(Exception):
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(mode, pretrained, finetuned, tmp_path, monkeypatch):
     flags = ["--deterministic", "--checkpoint_epochs=1", "--use_blur=true", "--optimizer=lars"]
     flags += {"finetune": [f"--checkpoint={pretrained}"], "distill": [f"--teacher={finetuned}"]}.get(mode, [])
+    if mode == "pretrain":
+        flags += ["--memory_size=128", "--memory_momentum=0.9"]
     flags = [flag for flag in flags if mode == "pretrain" or "blur" not in flag]
     try:
         start_run(mode, tmp_path / "straight", *flags)
@@ -228,6 +230,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(mode, pretrained, finetuned
     assert_equal_values(
         values_of(network_of(tmp_path / "stopped")), values_of(network_of(tmp_path / "straight"))
     )
+    assert_equal_values(checkpoint_of(tmp_path / "stopped"), checkpoint_of(tmp_path / "straight"))
     straight = [
         line["train/total_loss"] for line in metrics(tmp_path / "straight") if "train/total_loss" in line
     ]
@@ -235,6 +238,13 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(mode, pretrained, finetuned
         line["train/total_loss"] for line in metrics(tmp_path / "stopped") if "train/total_loss" in line
     ]
     assert stopped == straight
+
+
+def checkpoint_of(directory):
+    """All numbers of the newest checkpoint: networks, optimizer, step, momentum network and queue."""
+    reader = tf.train.load_checkpoint(str(directory / "checkpoints"))
+    names = [name for name in reader.get_variable_to_shape_map() if "VARIABLE_VALUE" in name]
+    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
 
 
 def disable_determinism():

@@ -6,11 +6,11 @@ import re
 import pytest
 from absl import flags
 
-from flags import data, export, model, optimizer, stages, train
+from flags import data, export, memory, model, optimizer, stages, train
 from flags.parse import define_all
 from tf_simclr import config
 
-MODULES = (stages, data, model, optimizer, train, export)
+MODULES = (stages, data, model, memory, optimizer, train, export)
 SECTIONS = (
     config.DataConfig,
     config.LabelConfig,
@@ -18,6 +18,7 @@ SECTIONS = (
     config.EncoderConfig,
     config.HeadConfig,
     config.LossConfig,
+    config.MemoryConfig,
     config.FinetuneConfig,
     config.OptimizerConfig,
     config.TrainConfig,

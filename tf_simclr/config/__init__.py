@@ -8,6 +8,7 @@ imports TensorFlow or absl, so a wrong setting is refused before anything slow b
 from tf_simclr.config.checks import ConfigError
 from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
 from tf_simclr.config.export import EXPORT_KINDS, EXPORT_PARTS, ExportConfig
+from tf_simclr.config.memory import MemoryConfig
 from tf_simclr.config.model import (
     BASIC_BLOCK_DEPTHS,
     BLOCKS_OF_DEPTH,
@@ -37,6 +38,7 @@ __all__ = [
     "KnnConfig",
     "LabelConfig",
     "LossConfig",
+    "MemoryConfig",
     "Mode",
     "OptimizerConfig",
     "RunConfig",

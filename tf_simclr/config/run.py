@@ -9,6 +9,7 @@ from typing import Any
 from tf_simclr.config.checks import require
 from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
 from tf_simclr.config.export import ExportConfig
+from tf_simclr.config.memory import MemoryConfig
 from tf_simclr.config.model import EncoderConfig, HeadConfig
 from tf_simclr.config.stages import FinetuneConfig, KnnConfig, LossConfig, Mode
 from tf_simclr.config.train import OptimizerConfig, TrainConfig
@@ -32,6 +33,7 @@ class RunConfig:
     encoder: EncoderConfig = EncoderConfig()
     head: HeadConfig = HeadConfig()
     loss: LossConfig = LossConfig()
+    memory: MemoryConfig = MemoryConfig()
     finetune: FinetuneConfig = FinetuneConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
@@ -66,6 +68,16 @@ def _check_pretrain(config: RunConfig) -> None:
         not config.labels.is_subset,
         "--label_fraction and --labels_per_class choose labels, and pretraining uses none. "
         "Leave them out here and give them to --mode=finetune.",
+    )
+    require(
+        config.loss.hidden_norm or not config.memory.memory_size,
+        "--nohidden_norm and --memory_size exclude each other: the queue holds projections of length 1. "
+        "Leave one of them out.",
+    )
+    require(
+        bool(config.memory.memory_size) or not config.memory.export_ema,
+        "--export_ema saves the momentum network, which is there only with a memory. "
+        "Give --memory_size, such as 65536, or leave --export_ema out.",
     )
 
 

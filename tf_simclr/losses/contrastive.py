@@ -20,6 +20,21 @@ class ContrastiveOutput(NamedTuple):
     labels: tf.Tensor  # [b] int64: column of ``logits`` that holds the positive
 
 
+class Memory(NamedTuple):
+    """What anchors are compared with in the place of the batch's own projections.
+
+    ``key_1`` and ``key_2``: [N, d] float, the momentum network's projections of both views of the
+    global batch; ``offset``: where this replica's rows begin in them; ``queue``: [K, d] float32, keys
+    of earlier batches, of length 1; ``is_filled``: [K] bool, which rows of the queue hold a key.
+    """
+
+    key_1: tf.Tensor
+    key_2: tf.Tensor
+    offset: tf.Tensor | int
+    queue: tf.Tensor
+    is_filled: tf.Tensor
+
+
 def nt_xent(
     projection_1: tf.Tensor,
     projection_2: tf.Tensor,
@@ -27,6 +42,7 @@ def nt_xent(
     temperature: float,
     hidden_norm: bool = True,
     gather: Gather | None = None,
+    memory: Memory | None = None,
 ) -> ContrastiveOutput:
     """NT-Xent loss of two views of the same images.
 
@@ -37,27 +53,29 @@ def nt_xent(
     mean over the 2N anchors of the paper's algorithm 1, as in the official code, so
     that published learning rates and weight decays carry over.
 
+    With ``memory``, j and k run over the momentum network's keys of the global batch, and k
+    besides over the filled rows of the queue. Keys get no gradient.
+
     Args:
         projection_1: [b, d] float, view 1 of this replica's images.
         projection_2: [b, d] float, view 2 of the same images, in the same order.
         temperature: > 0, divides the similarities; 0.1 in the ImageNet recipes.
         hidden_norm: l2-normalise the projections first; zero rows stay zero.
         gather: supplies all replicas' rows as columns; None: this process has all.
+        memory: keys, gathered already, and queue; needs ``hidden_norm``.
 
     Raises:
-        ValueError: shapes differ or are not matrices, or temperature <= 0.
+        ValueError: shapes are no equal matrices, temperature <= 0, memory without hidden_norm.
     """
     require_positive_temperature(temperature)
-    anchors_1 = tf.cast(tf.convert_to_tensor(projection_1), tf.float32)
-    anchors_2 = tf.cast(tf.convert_to_tensor(projection_2), tf.float32)
-    require_same_matrix_shape(projection_1=anchors_1, projection_2=anchors_2)
-    if hidden_norm:
-        anchors_1 = tf.math.l2_normalize(anchors_1, axis=-1)
-        anchors_2 = tf.math.l2_normalize(anchors_2, axis=-1)
-
-    gather = gather or local_rows
-    columns_1, offset = gather(anchors_1)
-    columns_2, _ = gather(anchors_2)
+    anchors_1, anchors_2 = _float_rows(projection_1, projection_2, hidden_norm)
+    if memory is None:
+        gather = gather or local_rows
+        columns_1, offset = gather(anchors_1)
+        columns_2, _ = gather(anchors_2)
+    else:
+        columns_1, columns_2 = _keys(memory, hidden_norm)
+        offset = memory.offset
     labels = tf.cast(offset, tf.int64) + tf.range(tf.shape(anchors_1, out_type=tf.int64)[0])
     # A row is its own nearest neighbour; without this mask it would be its own negative.
     self_mask = MASKED_LOGIT * tf.one_hot(labels, tf.shape(columns_1)[0])
@@ -65,14 +83,30 @@ def nt_xent(
     def similarity(anchors: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
         return tf.matmul(anchors, columns, transpose_b=True) / temperature
 
-    def direction(across: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
-        logits = tf.concat([across, within - self_mask], axis=1)
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    def direction(anchors: tf.Tensor, across: tf.Tensor, within: tf.Tensor) -> tf.Tensor:
+        logits = [across, within - self_mask]
+        if memory is not None:
+            is_empty = tf.cast(tf.logical_not(memory.is_filled), tf.float32)
+            logits.append(similarity(anchors, memory.queue) - MASKED_LOGIT * is_empty)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=tf.concat(logits, axis=1))
 
     across_1 = similarity(anchors_1, columns_2)
-    from_1 = direction(across_1, similarity(anchors_1, columns_1))
-    from_2 = direction(similarity(anchors_2, columns_1), similarity(anchors_2, columns_2))
+    from_1 = direction(anchors_1, across_1, similarity(anchors_1, columns_1))
+    from_2 = direction(anchors_2, similarity(anchors_2, columns_1), similarity(anchors_2, columns_2))
     return ContrastiveOutput(loss=tf.reduce_mean(from_1 + from_2), logits=across_1, labels=labels)
+
+
+def _float_rows(view_1: tf.Tensor, view_2: tf.Tensor, hidden_norm: bool) -> list[tf.Tensor]:
+    rows = [tf.cast(tf.convert_to_tensor(view), tf.float32) for view in (view_1, view_2)]
+    require_same_matrix_shape(projection_1=rows[0], projection_2=rows[1])
+    return [tf.math.l2_normalize(view, axis=-1) for view in rows] if hidden_norm else rows
+
+
+def _keys(memory: Memory, hidden_norm: bool) -> list[tf.Tensor]:
+    """Returns both views' keys of length 1, without a gradient."""
+    if not hidden_norm:
+        raise ValueError("memory needs hidden_norm=True: the queue's keys have length 1.")
+    return [tf.stop_gradient(key) for key in _float_rows(memory.key_1, memory.key_2, hidden_norm)]
 
 
 def contrastive_metrics(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -48,6 +48,11 @@ def cross_replica_gather() -> Gather:
         if context.num_replicas_in_sync == 1:
             return local_rows(rows)
         offset = context.replica_id_in_sync_group * tf.shape(rows)[0]
-        return GatheredRows(rows=context.all_gather(rows, axis=0), offset=offset)
+        gathered = context.all_gather(rows, axis=0)
+        if rows.shape[0] is not None:  # A gather forgets it, and TPUs need static shapes.
+            gathered = tf.ensure_shape(
+                gathered, [context.num_replicas_in_sync * rows.shape[0], *rows.shape[1:]]
+            )
+        return GatheredRows(rows=gathered, offset=offset)
 
     return gather

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
 EPSILON = 1e-5
+
+_statistics_are_kept: contextvars.ContextVar[bool] = contextvars.ContextVar("statistics", default=False)
+
+
+@contextlib.contextmanager
+def kept_statistics() -> Iterator[None]:
+    """Within it batch norm in training mode uses the batch's statistics and leaves the moving ones alone.
+
+    For passes that are no training of their own: that of a momentum network, or one that is repeated.
+    """
+    token = _statistics_are_kept.set(True)
+    try:
+        yield
+    finally:
+        _statistics_are_kept.reset(token)
 
 
 class BatchNorm(keras.layers.Layer):
@@ -99,6 +117,8 @@ class BatchNorm(keras.layers.Layer):
         return tf.nn.batch_normalization(inputs, mean, variance, self.beta, self.gamma, EPSILON)
 
     def _update_moving(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+        if _statistics_are_kept.get():
+            return
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign_sub((moving - value) * (1.0 - self.momentum))
 

@@ -15,7 +15,7 @@ from tf_simclr.losses.distillation import weighted_distillation
 from tf_simclr.model.network import Architecture, build_network
 from tf_simclr.model.start import StartingPoint
 from tf_simclr.train.labelled import labelled_cross_entropy
-from tf_simclr.train.stage import Batch, Stage, StageLoss
+from tf_simclr.train.stage import Batch, Stage, StageLoss, Tensors
 from tf_simclr.train.start import check_classes, given_encoder
 
 SELF_TEMPERATURE = 0.1  # a student of the teacher's architecture (appendix F)
@@ -69,11 +69,19 @@ class Distillation(Stage):
             shard=shard,
         )
 
-    def loss(self, batch: Batch, step: tf.Tensor) -> StageLoss:
-        """See :class:`Stage`; equation 3, divided by the batch size."""
+    def targets(self, batch: Batch, step: tf.Tensor) -> Tensors:
+        """See :class:`Stage`."""
         del step
-        teacher = self._teacher(batch["image"], training=False)["logits_sup"]
-        student = self.network(batch["image"], training=True)["logits_sup"]
+        return {"logits": self._teacher(batch["image"], training=False)["logits_sup"]}
+
+    def outputs(self, batch: Batch, step: tf.Tensor) -> Tensors:
+        """See :class:`Stage`."""
+        del step
+        return {"logits": self.network(batch["image"], training=True)["logits_sup"]}
+
+    def loss(self, outputs: Tensors, targets: Tensors, batch: Batch) -> StageLoss:
+        """See :class:`Stage`; equation 3, divided by the batch size."""
+        teacher, student = targets["logits"], outputs["logits"]
         losses = weighted_distillation(
             teacher,
             student,

@@ -71,9 +71,9 @@ def train_stage(
     _announce(stage, plan, strategy)
     write_views(stage.example_views(), directory.summaries)
     reference = _accuracy_of(stage.teacher, stage, strategy)()
-    final = Loop(stage, plan, directory, strategy, _accuracy_of(stage.network, stage, strategy)).run()
+    final = Loop(stage, plan, directory, strategy, _accuracy_of(stage.saved_network, stage, strategy)).run()
     return FinishedStage(
-        network=stage.network,
+        network=stage.saved_network,
         image_size=stage.image_size,
         class_names=stage.class_names,
         step=plan.total_steps,

@@ -18,7 +18,7 @@ from tf_simclr.data.subsets import labelled_subset
 from tf_simclr.model.network import Architecture, SimCLR, build_network
 from tf_simclr.model.start import StartingPoint
 from tf_simclr.train.labelled import labelled_cross_entropy
-from tf_simclr.train.stage import Batch, Stage, StageLoss
+from tf_simclr.train.stage import Batch, Stage, StageLoss, Tensors
 from tf_simclr.train.start import NORM_FIELDS, copy_values, finetune_layer
 
 
@@ -58,11 +58,15 @@ class Classification(Stage):
             shard=shard,
         )
 
-    def loss(self, batch: Batch, step: tf.Tensor) -> StageLoss:
+    def outputs(self, batch: Batch, step: tf.Tensor) -> Tensors:
         """See :class:`Stage`."""
         del step
-        logits = self.network(batch["image"], training=True)["logits_sup"]
-        metrics = labelled_cross_entropy(logits, batch["label"])
+        return {"logits": self.network(batch["image"], training=True)["logits_sup"]}
+
+    def loss(self, outputs: Tensors, targets: Tensors, batch: Batch) -> StageLoss:
+        """See :class:`Stage`."""
+        del targets
+        metrics = labelled_cross_entropy(outputs["logits"], batch["label"])
         return StageLoss(metrics["supervised_loss"], metrics)
 
     def labelled_ids(self) -> list[str] | None:

@@ -42,10 +42,12 @@ def plan_training(config: RunConfig, *, num_examples: int, replicas: int = 1) ->
     checkpoints and evaluations.
 
     Raises:
-        ConfigError: the batch is larger than the data, or no multiple of the replicas.
+        ConfigError: the batch is larger than the data or no multiple of the replicas, or the
+            memory is no multiple of the batch's keys.
     """
     train, optimizer = config.train, config.optimizer
     batch_size = _batch_size(config, num_examples, replicas)
+    _check_memory(config.memory.memory_size, batch_size)
     total_steps = train.train_steps or schedules.train_steps(num_examples, train.train_epochs, batch_size)
     warmup_steps = schedules.warmup_steps(num_examples, optimizer.warmup_epochs, batch_size)
     if "warmup_epochs" not in config.given:
@@ -87,3 +89,14 @@ def _batch_size(config: RunConfig, num_examples: int, replicas: int) -> int:
             f"Use a multiple of {replicas}, such as {max(1, wanted // replicas) * replicas}."
         )
     return wanted
+
+
+def _check_memory(size: int, batch_size: int) -> None:
+    keys = 2 * batch_size  # one a view
+    if size % keys == 0:
+        return
+    nearest = sorted({max(1, size // keys) * keys, (size // keys + 1) * keys})
+    raise ConfigError(
+        f"--memory_size={size} must be a multiple of twice the batch, 2 * {batch_size} = {keys}, so that "
+        f"whole batches leave it. Use {' or '.join(map(str, nearest))}."
+    )

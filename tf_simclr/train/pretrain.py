@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 from absl import logging
 
@@ -9,19 +11,33 @@ from tf_simclr.config import RunConfig
 from tf_simclr.data.blur import random_blur
 from tf_simclr.data.pipeline import pretrain_batches
 from tf_simclr.data.source import Source
-from tf_simclr.losses.contrastive import contrastive_metrics, nt_xent
+from tf_simclr.losses.contrastive import Memory, contrastive_metrics, nt_xent
 from tf_simclr.losses.gather import cross_replica_gather
-from tf_simclr.model.network import Architecture, build_network, projection
+from tf_simclr.memory.momentum import momentum_copy, move_towards
+from tf_simclr.memory.queue import KeyQueue
+from tf_simclr.model.batch_norm import kept_statistics
+from tf_simclr.model.network import Architecture, SimCLR, build_network, projection
 from tf_simclr.report.views import MAX_IMAGES
 from tf_simclr.train.labelled import labelled_cross_entropy
-from tf_simclr.train.stage import Batch, Stage, StageLoss
+from tf_simclr.train.stage import Batch, Stage, StageLoss, Tensors
 
 DEFAULT_TEMPERATURE = 0.1
 VIEWS = 2
 
 
+def _projection_width(architecture: Architecture) -> int:
+    head = architecture.head
+    return head.proj_out_dim if head.num_layers else architecture.encoder.feature_dim
+
+
 class Pretraining(Stage):
-    """NT-Xent on two views, and a linear probe behind a stopped gradient where there are labels."""
+    """NT-Xent on two views, and a linear probe behind a stopped gradient where there are labels.
+
+    With ``memory_size`` > 0 a momentum network makes the keys that anchors are compared with, and a
+    queue keeps those of earlier batches.
+    """
+
+    couples_examples = True
 
     def __init__(self, config: RunConfig, source: Source, image_size: int) -> None:
         class_names = source.class_names
@@ -45,6 +61,13 @@ class Pretraining(Stage):
             num_examples=source.num_examples(config.data.train_split),
         )
         self.temperature = config.loss.temperature or DEFAULT_TEMPERATURE
+        self._queue: KeyQueue | None = None
+        self._momentum_network: SimCLR | None = None
+        if config.memory.memory_size:
+            self._momentum_network = momentum_copy(self.network)
+            self._queue = KeyQueue(config.memory.memory_size, _projection_width(architecture))
+        if config.memory.export_ema and self._momentum_network is not None:
+            self.saved_network = self._momentum_network
 
     def batches(self, *, batch_size: int, start: int, shard: tuple[int, int]) -> tf.data.Dataset:
         """See :class:`Stage`."""
@@ -59,17 +82,34 @@ class Pretraining(Stage):
             shard=shard,
         )
 
-    def loss(self, batch: Batch, step: tf.Tensor) -> StageLoss:
-        """See :class:`Stage`; contrastive loss plus the probe's, which does not reach the encoder."""
+    def targets(self, batch: Batch, step: tf.Tensor) -> Tensors:
+        """See :class:`Stage`; the momentum network's projections of both views, if there is a memory."""
+        if self._momentum_network is None:
+            return {}
+        with kept_statistics():  # Its own follow those of the trained network.
+            endpoints = self._momentum_network(self._views(batch, step), training=True)
+        key_1, key_2 = tf.split(tf.stop_gradient(projection(endpoints)), VIEWS)
+        return {"key_1": key_1, "key_2": key_2}
+
+    def outputs(self, batch: Batch, step: tf.Tensor) -> Tensors:
+        """See :class:`Stage`; projections and the probe's logits of both views."""
         # One pass over both views: batch norm sees them together.
         endpoints = self.network(self._views(batch, step), training=True)
-        first, second = tf.split(projection(endpoints), VIEWS)
+        projection_1, projection_2 = tf.split(projection(endpoints), VIEWS)
+        outputs = {"projection_1": projection_1, "projection_2": projection_2}
+        if "logits_sup" in endpoints:
+            outputs["logits_1"], outputs["logits_2"] = tf.split(endpoints["logits_sup"], VIEWS)
+        return outputs
+
+    def loss(self, outputs: Tensors, targets: Tensors, batch: Batch) -> StageLoss:
+        """See :class:`Stage`; contrastive loss plus the probe's, which does not reach the encoder."""
         contrastive = nt_xent(
-            first,
-            second,
+            outputs["projection_1"],
+            outputs["projection_2"],
             temperature=self.temperature,
             hidden_norm=self.config.loss.hidden_norm,
             gather=cross_replica_gather(),
+            memory=self._memory(targets),
         )
         accuracy, entropy = contrastive_metrics(contrastive.logits, contrastive.labels)
         metrics = {
@@ -77,10 +117,32 @@ class Pretraining(Stage):
             "contrastive_accuracy": accuracy,
             "contrastive_entropy": entropy,
         }
-        if "logits_sup" not in endpoints:
+        if "logits_1" not in outputs:
             return StageLoss(contrastive.loss, metrics)
-        probe = labelled_cross_entropy(endpoints["logits_sup"], tf.tile(batch["label"], [VIEWS]))
+        logits = tf.concat([outputs["logits_1"], outputs["logits_2"]], axis=0)
+        probe = labelled_cross_entropy(logits, tf.tile(batch["label"], [VIEWS]))
         return StageLoss(contrastive.loss + probe["supervised_loss"], metrics | probe)
+
+    def _memory(self, targets: Tensors) -> Memory | None:
+        if self._queue is None:
+            return None
+        key_1, offset = cross_replica_gather()(targets["key_1"])
+        key_2, _ = cross_replica_gather()(targets["key_2"])
+        return Memory(key_1, key_2, offset, tf.convert_to_tensor(self._queue.keys), self._queue.is_filled())
+
+    def after_update(self, targets: Tensors) -> None:
+        """See :class:`Stage`; the keys of the global batch enter the queue, the momentum network moves."""
+        if self._queue is None or self._momentum_network is None:
+            return
+        keys = [cross_replica_gather()(targets[name]).rows for name in ("key_1", "key_2")]
+        self._queue.enqueue(tf.math.l2_normalize(tf.cast(tf.concat(keys, axis=0), tf.float32), axis=-1))
+        move_towards(self.network, self._momentum_network, self.config.memory.memory_momentum)
+
+    def extra_trackables(self) -> dict[str, Any]:
+        """See :class:`Stage`."""
+        if self._queue is None:
+            return {}
+        return {"momentum_network": self._momentum_network, "queue": self._queue}
 
     def example_views(self) -> tuple[tf.Tensor, tf.Tensor] | None:
         """See :class:`Stage`."""

@@ -16,6 +16,7 @@ from tf_simclr.optim.build import loss_decayed_variables
 from tf_simclr.optim.groups import parameter_groups
 
 Batch = Mapping[str, tf.Tensor]
+Tensors = Mapping[str, tf.Tensor]  # one row an example of the batch
 
 
 class StageLoss(NamedTuple):
@@ -28,10 +29,13 @@ class StageLoss(NamedTuple):
 class Stage(abc.ABC):
     """A network in training: its data, its loss.
 
-    Make it inside ``strategy.scope()``.
+    Make it inside ``strategy.scope()``. A step calls, inside a replica, :meth:`targets`,
+    :meth:`outputs` and :meth:`loss`, and after the update :meth:`after_update`.
 
     Attributes:
         network: what is trained, with the layers frozen that shall be.
+        saved_network: what is evaluated and saved; the same unless a stage says otherwise.
+        couples_examples: whether the loss of one example depends on the others of the batch.
         image_size: px.
         class_names: in the order of the logits; empty without labels.
         num_examples: images of one epoch.
@@ -39,6 +43,7 @@ class Stage(abc.ABC):
     """
 
     teacher: SimCLR | None = None
+    couples_examples = False
 
     def __init__(
         self,
@@ -50,7 +55,7 @@ class Stage(abc.ABC):
         class_names: tuple[str, ...],
         num_examples: int,
     ) -> None:
-        self.network = network
+        self.network = self.saved_network = network
         self.config = config
         self.source = source
         self.image_size = image_size
@@ -63,9 +68,21 @@ class Stage(abc.ABC):
     def batches(self, *, batch_size: int, start: int, shard: tuple[int, int]) -> tf.data.Dataset:
         """Endless training batches from example ``start`` of the stream of all shards."""
 
+    def targets(self, batch: Batch, step: tf.Tensor) -> Tensors:
+        """What another network makes of the batch, for the loss to compare with; without a gradient."""
+        del batch, step
+        return {}
+
     @abc.abstractmethod
-    def loss(self, batch: Batch, step: tf.Tensor) -> StageLoss:
-        """Loss of the data; runs inside a replica. ``step``: int64 scalar, updates so far."""
+    def outputs(self, batch: Batch, step: tf.Tensor) -> Tensors:
+        """What the trained network makes of the batch. ``step``: int64 scalar, updates so far."""
+
+    @abc.abstractmethod
+    def loss(self, outputs: Tensors, targets: Tensors, batch: Batch) -> StageLoss:
+        """Loss of the data, by :meth:`outputs` and :meth:`targets` of this replica's batch."""
+
+    def after_update(self, targets: Tensors) -> None:  # noqa: B027  Most stages do nothing.
+        """What follows an update of the network, still inside the replica."""
 
     def decay(self) -> tf.Tensor:
         """Weight decay that is a term of the loss: float32 scalar."""

@@ -22,8 +22,10 @@ def build_train_step(stage: Stage, optimizer: Any, strategy: tf.distribute.Strat
     replicas = strategy.num_replicas_in_sync
 
     def replica_step(batch: Batch) -> dict[str, tf.Tensor]:
+        step = tf.identity(optimizer.iterations)
+        targets = stage.targets(batch, step)
         with tf.GradientTape() as tape:
-            data = stage.loss(batch, optimizer.iterations)
+            data = stage.loss(stage.outputs(batch, step), targets, batch)
             decay = stage.decay()
             total = data.loss + decay
             scaled = total / replicas
@@ -31,6 +33,7 @@ def build_train_step(stage: Stage, optimizer: Any, strategy: tf.distribute.Strat
         optimizer.apply_gradients(
             zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
         )
+        stage.after_update(targets)
         return {
             **data.metrics,
             "weight_decay": decay,

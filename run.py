@@ -44,6 +44,7 @@ ACTIONS = {
     Mode.EVAL: "tf_simclr.train.measure.measure",
     Mode.KNN: "tf_simclr.train.measure.measure",
     Mode.DESCRIBE: "tf_simclr.report.architecture.describe_run",
+    Mode.CHECK_DATA: "tf_simclr.train.check_data.check_data",
     Mode.EXPORT: "export.hub.export_hub",
 }
 

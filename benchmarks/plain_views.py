@@ -1,7 +1,8 @@
 """The yardstick of the input pipeline: SimCLR's augmentation written plainly with ``tf.image``.
 
-One image at a time, every operation as appendix A of SimCLR and SimCLRv2's brightness state it, with TensorFlow's
-own kernels and its global random numbers. It is slower than ``tf_simclr.data`` and kept to be compared with.
+One image at a time, every operation as appendix A of SimCLR and SimCLRv2's brightness state it, with
+TensorFlow's own kernels and its global random numbers. It is slower than ``tf_simclr.data`` and kept to be
+compared with.
 """
 
 from __future__ import annotations

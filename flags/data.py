@@ -53,6 +53,13 @@ def _define_source(flag_values: flags.FlagValues) -> None:
         "Keep the decoded images in memory after the first epoch; faster where they fit.",
         flag_values=flag_values,
     )
+    flags.DEFINE_float(
+        "max_bad_fraction",
+        DataConfig.max_bad_fraction,
+        "Share of the image files of a folder that may be unreadable, in [0, 1]: they are skipped and listed "
+        "in skipped.jsonl of the run directory. More of them stop the run before training.",
+        flag_values=flag_values,
+    )
 
 
 def _define_labels(flag_values: flags.FlagValues) -> None:

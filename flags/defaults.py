@@ -39,6 +39,7 @@ _BY_MODE: dict[Mode, Values] = {
     Mode.EVAL: {"checkpoint": "runs/finetune"},
     Mode.KNN: {"checkpoint": "runs/pretrain"},
     Mode.EXPORT: {"checkpoint": "runs/distill"},
+    Mode.CHECK_DATA: {},
 }
 
 _SMALL_NETWORK: Values = {"resnet_depth": 18, "width_multiplier": 0.25, "proj_out_dim": 64}

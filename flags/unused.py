@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from flags.settings import SECTIONS
+from flags.settings import FIELD_DEFAULTS, SECTIONS
 from tf_simclr.config import Mode, RunConfig
 
 
@@ -12,6 +12,7 @@ def _fields(*sections: str) -> frozenset[str]:
     return frozenset(field.name for name in sections for field in dataclasses.fields(SECTIONS[name]))
 
 
+_ALL = frozenset(FIELD_DEFAULTS)
 _HEAD_FIELDS = _fields("head")
 _LABEL_FIELDS = _fields("labels")
 _PRETRAIN_AUGMENT = frozenset(("color_jitter_strength", "use_blur"))  # The other stages only crop and flip.
@@ -39,6 +40,7 @@ UNUSED: dict[Mode, frozenset[str]] = {
     Mode.KNN: (_FROZEN - _fields("knn", "labels")) | _TRAINING_ONLY,
     Mode.DESCRIBE: frozenset(),
     Mode.EXPORT: (_FROZEN - _EXPORT) | _fields("data", "train") | {"model_dir"},
+    Mode.CHECK_DATA: _ALL - {"mode", "model_dir", "dataset", "data_dir"},
 }
 
 
@@ -50,6 +52,8 @@ def unused_flags(config: RunConfig) -> list[str]:
 def _overruled(config: RunConfig) -> frozenset[str]:
     """Settings that another setting of this run puts out of force."""
     names: set[str] = set()
+    if not config.data.dataset.startswith("folder:"):
+        names.add("max_bad_fraction")  # Arrays hold no files, and TFDS has read its own when it made them.
     if config.train.train_steps is not None:
         names.add("train_epochs")
     if config.memory.memory_size == 0:

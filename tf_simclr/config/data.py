@@ -17,8 +17,13 @@ class DataConfig:
     eval_split: str = "test"
     image_size: int | None = None  # px; None: the data's own size, see data.open_source
     cache_dataset: bool = False  # keep decoded images in memory
+    max_bad_fraction: float = 0.01  # share of a folder's images that may be unreadable
 
     def __post_init__(self) -> None:
+        require(
+            0 <= self.max_bad_fraction <= 1,
+            f"--max_bad_fraction must be in [0, 1], such as 0.01 for 1%. Received {self.max_bad_fraction}.",
+        )
         require(bool(self.dataset), "--dataset is empty. Use digits, folder:PATH, npz:PATH or a TFDS name.")
         for prefix in ("folder:", "npz:"):
             require(

@@ -20,6 +20,7 @@ class Mode(str, enum.Enum):
     KNN = "knn"
     DESCRIBE = "describe"
     EXPORT = "export"
+    CHECK_DATA = "check_data"
 
     @property
     def trains(self) -> bool:

@@ -31,6 +31,7 @@ class CachedSource(RandomAccessSource):
         self.name = source.name
         self.class_names = source.class_names
         self.image_shape = source.image_shape
+        self.checks = source.checks
         self._source = source
         self._pixels = functools.cache(self._read)
 

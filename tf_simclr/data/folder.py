@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tf_simclr.config import ConfigError
-from tf_simclr.data.decode import decode_image, reads_webp
-from tf_simclr.data.source import HOST, NO_LABEL, RandomAccessSource, Reader, digest
+from tf_simclr.config import ConfigError, DataConfig
+from tf_simclr.data.check import check_file, in_parallel
+from tf_simclr.data.decode import decode_image
+from tf_simclr.data.skipped import SplitCheck
+from tf_simclr.data.source import HOST, NO_LABEL, Examined, RandomAccessSource, Reader, digest
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 _LAYOUTS = (
@@ -33,21 +36,34 @@ class FolderSource(RandomAccessSource):
     """Image files, decoded as they are read; sorted by path, so that rows are stable.
 
     Folders below a class folder count to the class; hidden and other files are ignored; links to files and
-    to class folders are followed. Raises ConfigError for a layout or file that cannot be used.
+    to class folders are followed. The first use of a split reads all of its files once and leaves out those
+    that cannot be decoded; where ``known`` has the result for these very files, it is taken.
+
+    Raises ConfigError for a layout that cannot be used, and for more unusable files than
+    ``max_bad_fraction`` of all.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        max_bad_fraction: float = DataConfig.max_bad_fraction,
+        known: Mapping[str, SplitCheck] | None = None,
+    ) -> None:
         self.name = f"folder:{path}"
+        self._max_bad_fraction = max_bad_fraction
+        self._known = known or {}
         self._root = Path(path).expanduser()
         if not self._root.is_dir():
             raise ConfigError(f"--dataset={self.name} names a folder that does not exist. {_LAYOUTS}")
         self._split_roots = _split_roots(self._root)
-        self._listing = functools.cache(self._list)
+        self._files = functools.cache(self._list)
+        self._listing = functools.cache(self._usable)
         # A split decides the class names: train, or, where that has no labels, the first one that does.
         class_folders = [_class_folders(root) for root in self._split_roots.values()]
         self.class_names = next((names for names in class_folders if names), ())
         if "train" in self._split_roots:
-            self._listing("train")  # What is wrong there is said at once.
+            self._files("train")  # What is wrong there is said at once.
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -78,8 +94,16 @@ class FolderSource(RandomAccessSource):
     def fingerprint(self, split: str) -> str:
         """See :class:`Source`; hashes paths, labels and file sizes."""
         listing = self._listing(split)
-        sizes = np.array([(self._root / name).stat().st_size for name in listing.ids], np.int64)
+        sizes = np.array([os.stat(path).st_size for path in self._paths(listing)], np.int64)
         return digest(split, listing.ids, listing.labels, sizes)
+
+    def examine(self, split: str) -> Examined:
+        """See :class:`Source`."""
+        files = self._files(split)
+        found = in_parallel(
+            check_file, self._paths(files), len(files.ids), f"Checking {split} of {self.name}"
+        )
+        return Examined(files.ids, files.labels, found)
 
     def reader(self, split: str) -> Reader:
         """See :class:`RandomAccessSource`."""
@@ -94,6 +118,31 @@ class FolderSource(RandomAccessSource):
             return decode_image(tf.io.read_file(path)), tf.gather(labels, row)
 
         return read
+
+    def _usable(self, split: str) -> Listing:
+        """The files of ``split`` that can be decoded."""
+        files = self._files(split)
+        stamp = digest(files.ids, np.array([_stamp(path) for path in self._paths(files)], np.int64))
+        check = self._known.get(split)
+        if check is None or check.listing != stamp:
+            check = SplitCheck.of(stamp, self.examine(split).pairs())
+        self.checks[split] = check
+        check.require_few_skipped(self.name, split, self._max_bad_fraction)
+        kept = ~np.isin(files.ids, list(check.skipped))
+        self._require_classes(split, files.labels, files.labels[kept])
+        return Listing(files.ids[kept], files.labels[kept])
+
+    def _require_classes(self, split: str, labels: np.ndarray, usable: np.ndarray) -> None:
+        lost = np.setdiff1d(labels, usable)
+        if lost.size:
+            of = f"of class {self.class_names[lost[0]]} " if self.class_names else ""
+            raise ConfigError(
+                f"No image {of}in split {split} of --dataset={self.name} can be used; --mode=check_data says "
+                "why. Repair them or remove the folder."
+            )
+
+    def _paths(self, listing: Listing) -> list[str]:
+        return [f"{self._root}/{name}" for name in listing.ids]
 
     def _list(self, split: str) -> Listing:
         self.check_split(split)
@@ -155,14 +204,17 @@ def _images_of_class(root: Path, name: str) -> list[Path]:
             f"The class folder {top} holds no image ({', '.join(EXTENSIONS)}). "
             "Remove the folder or put the images of the class there."
         )
-    webp = [path for path in images if path.suffix.lower() == ".webp"]
-    if webp and not reads_webp():
-        raise ConfigError(
-            f"{webp[0]} is a WebP image, which TensorFlow {tf.__version__} does not read. "
-            "Convert it to PNG or JPEG, or use Python 3.12 or later, whose TensorFlow reads WebP."
-        )
     return images
 
 
 def _is_image(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """Size and time of change, which tell whether a file is still the one that was read."""
+    try:
+        about = os.stat(path)
+    except (OSError, UnicodeEncodeError):
+        return -1, -1
+    return about.st_size, about.st_mtime_ns

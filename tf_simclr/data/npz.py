@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +16,8 @@ from tf_simclr.data.source import NO_LABEL
 
 SPLITS = ("train", "test")
 _KEYS = ("train_images", "train_labels", "test_images", "test_labels", "class_names")
+# What zipfile, zlib and numpy raise for bytes that no archive has.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueError, NotImplementedError)
 _HOW = (
     "Write it with numpy.savez(PATH, train_images=..., train_labels=..., test_images=..., test_labels=...); "
     "train_labels and the test arrays may be left out."
@@ -35,6 +40,7 @@ def npz(path: str) -> ArraySource:
     if "test_labels" in headers and "test_images" not in headers:
         raise ConfigError(f"--dataset=npz:{path} has test_labels but no test_images. {_HOW}")
     splits = {split: _split(file, split, headers) for split in SPLITS if f"{split}_images" in headers}
+    _check_classes(file, headers, {split: np.unique(splits[split].labels) for split in splits})
     return ArraySource(f"npz:{path}", splits, _class_names(file, headers, splits))
 
 
@@ -54,7 +60,7 @@ def _headers(file: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
                     }[version]
                     shape, _, dtype = read(stream)
                 headers[member.removesuffix(".npy")] = (shape, dtype)
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+    except _DAMAGED as error:
         raise ConfigError(f"--dataset=npz:{file} is not a NumPy .npz archive ({error}). {_HOW}") from error
     return headers
 
@@ -88,6 +94,25 @@ def _labels(file: Path, key: str, count: int, shape: tuple[int, ...], dtype: np.
     return labels
 
 
+def _check_classes(file: Path, headers: Mapping[str, Any], present: Mapping[str, np.ndarray]) -> None:
+    """``present``: the labels that occur in each split, sorted; -1 alone where it has none."""
+    train = present["train"][present["train"] != NO_LABEL]
+    if not train.size:
+        return
+    if "class_names" not in headers and train[-1] >= train.size:
+        gap = np.flatnonzero(train != np.arange(train.size))[0]
+        raise ConfigError(
+            f"train_labels in --dataset=npz:{file} hold {train[-1]} and no {gap}: class {gap} has no image. "
+            "Number the classes from 0 without gaps, or add class_names, a list of the names of all classes."
+        )
+    lacking = np.setdiff1d(present.get("test", train), [*train, NO_LABEL])
+    if lacking.size:
+        raise ConfigError(
+            f"test_labels in --dataset=npz:{file} hold {', '.join(map(str, lacking[:10]))}, which "
+            "train_labels lack. Add images of these classes to train or remove them from test."
+        )
+
+
 def _class_names(
     file: Path, headers: dict[str, tuple[tuple[int, ...], np.dtype]], splits: dict[str, ArraySplit]
 ) -> tuple[str, ...]:
@@ -105,5 +130,10 @@ def _class_names(
 
 
 def _read(file: Path, key: str) -> np.ndarray:
-    with np.load(file, allow_pickle=False) as archive:
-        return archive[key]
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return archive[key]
+    except _DAMAGED as error:
+        raise ConfigError(
+            f"{key} in --dataset=npz:{file} cannot be read ({error}): the file is damaged. {_HOW}"
+        ) from error

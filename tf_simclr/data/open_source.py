@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tf_simclr.config import DataConfig
 from tf_simclr.data.arrays import digits
 from tf_simclr.data.cached import CachedSource
 from tf_simclr.data.folder import FolderSource
 from tf_simclr.data.npz import npz
+from tf_simclr.data.skipped import SplitCheck
 from tf_simclr.data.source import Source
 from tf_simclr.data.tfds import TfdsSource
 
@@ -15,14 +18,21 @@ _OWN_SIZE_MAX = 64  # px; up to here images enter the network as large as they a
 _PHOTO_SIZE = 224  # px, the ImageNet convention
 
 
-def open_source(config: DataConfig) -> Source:
-    """Source that --dataset names. Raises ConfigError if there is none such."""
+def open_source(config: DataConfig, known: Mapping[str, SplitCheck] | None = None) -> Source:
+    """Source that --dataset names. ``known``: earlier :attr:`Source.checks`, so as not to check again.
+
+    Raises ConfigError if there is none such.
+    """
     kind, colon, path = config.dataset.partition(":")
     if config.dataset == "digits":
         return digits()
     if colon and kind == "npz":
         return npz(path)
-    source = FolderSource(path) if colon and kind == "folder" else TfdsSource(config.dataset, config.data_dir)
+    source: Source
+    if colon and kind == "folder":
+        source = FolderSource(path, max_bad_fraction=config.max_bad_fraction, known=known)
+    else:
+        source = TfdsSource(config.dataset, config.data_dir)
     # Arrays are in memory anyway; files are not.
     return CachedSource(source) if config.cache_dataset else source
 

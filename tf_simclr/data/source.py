@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
+import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tf_simclr.config import ConfigError
 from tf_simclr.data import seeds
+from tf_simclr.data.check import Finding, check_pixels, in_parallel
+from tf_simclr.data.skipped import SplitCheck
 
 Example = dict[str, tf.Tensor]  # image uint8 [h, w, 3], label int64, index int64; shuffled adds epoch int64
 Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # index -> (image, label)
@@ -20,16 +24,35 @@ NO_LABEL = -1
 _ENDLESS = np.iinfo(np.int64).max
 
 
+@dataclasses.dataclass(frozen=True)
+class Examined:
+    """All images of a split in order. ``ids``: [n] str; ``labels``: [n] int64; ``findings``: n of them."""
+
+    ids: np.ndarray
+    labels: np.ndarray
+    findings: list[Finding]
+
+    def pairs(self) -> Iterator[tuple[str, Finding]]:
+        """Id and finding of each image."""
+        return zip(map(str, self.ids), self.findings, strict=True)
+
+
 class Source(abc.ABC):
     """A data set with named splits, whose examples have fixed rows.
 
     name: the value of --dataset. class_names: empty when the data has no labels.
     image_shape: (height, width) in px if all images share it and no pixel need be decoded to know it.
+    checks: by split, what was found where the images of a split have been read to leave out bad ones.
     """
 
     name: str
     class_names: tuple[str, ...] = ()
     image_shape: tuple[int, int] | None = None
+
+    @functools.cached_property
+    def checks(self) -> dict[str, SplitCheck]:
+        """See the class."""
+        return {}
 
     @property
     @abc.abstractmethod
@@ -71,6 +94,14 @@ class Source(abc.ABC):
         Begins at the ``start``-th element of that stream and takes the elements k with
         k % shard[1] == shard[0]. Raises ValueError for an empty subset or an impossible shard.
         """
+
+    def examine(self, split: str) -> Examined:
+        """Reads every image of ``split`` once, also those that cannot be used."""
+        images = (example["image"] for example in self.examples(split).as_numpy_iterator())
+        found = in_parallel(
+            check_pixels, images, self.num_examples(split), f"Checking {split} of {self.name}"
+        )
+        return Examined(self.ids(split), self.labels(split), found)
 
     def check_split(self, split: str) -> None:
         """Raises ConfigError unless the source has ``split``."""
@@ -161,6 +192,7 @@ def digest(*parts: bytes | str | np.ndarray | Sequence[str]) -> str:
         elif isinstance(part, bytes):
             content = part
         else:
-            content = (part if isinstance(part, str) else "\0".join(part)).encode()
+            # Names of files may be no valid Unicode; Python marks such bytes as surrogates.
+            content = (part if isinstance(part, str) else "\0".join(part)).encode(errors="surrogateescape")
         total.update(hashlib.sha256(content).digest())
     return total.hexdigest()

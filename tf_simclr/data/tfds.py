@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from tf_simclr.config import ConfigError
 from tf_simclr.data import seeds
+from tf_simclr.data.check import check_encoded, in_parallel
 from tf_simclr.data.decode import decode_image
-from tf_simclr.data.source import NO_LABEL, Example, Source, check_stream, digest, subset_rows
+from tf_simclr.data.source import NO_LABEL, Examined, Example, Source, check_stream, digest, subset_rows
 
 SHUFFLE_BUFFER = 10 * 1024  # encoded images; a split that fits is shuffled whole
 _GRAPH_SEED = 2020  # any constant; see _shuffle
@@ -75,6 +76,14 @@ class TfdsSource(Source):
             for name in sorted(info.splits)
         ]
         return digest(info.full_name, split, str(self.num_examples(split)), files)
+
+    def examine(self, split: str) -> Examined:
+        """See :class:`Source`."""
+        images = (example["image"] for example in self._encoded(split, None).as_numpy_iterator())
+        found = in_parallel(
+            check_encoded, images, self.num_examples(split), f"Checking {split} of {self.name}"
+        )
+        return Examined(self.ids(split), self.labels(split), found)
 
     def examples(self, split: str, *, subset: np.ndarray | None = None) -> tf.data.Dataset:
         """See :class:`Source`."""

@@ -20,6 +20,7 @@ from tf_simclr.model.describe import selective_kernels
 from tf_simclr.model.network import SimCLR
 from tf_simclr.model.start import StartingPoint
 from tf_simclr.report.views import write_views
+from tf_simclr.train.check_data import read_checks, write_checks
 from tf_simclr.train.distill import Distillation
 from tf_simclr.train.finetune import Classification
 from tf_simclr.train.loop import Evaluate, Loop
@@ -61,17 +62,19 @@ def train_stage(
     """
     set_seeds(config)
     strategy = strategy or choose_strategy()
-    source = open_source(config.data)
+    directory = RunDirectory(config.model_dir)
+    source = open_source(config.data, read_checks(directory))
     source.check_split(config.data.train_split)
     with strategy.scope():
         stage = _build(config, source, start)
     plan = plan_training(config, num_examples=stage.num_examples, replicas=strategy.num_replicas_in_sync)
-    directory = RunDirectory(config.model_dir)
     directory.begin(_settings(stage, plan, start, command_line))
     _announce(stage, plan, strategy)
+    evaluate = _accuracy_of(stage.saved_network, stage, strategy)
+    write_checks(directory, source)
     write_views(stage.example_views(), directory.summaries)
     reference = _accuracy_of(stage.teacher, stage, strategy)()
-    final = Loop(stage, plan, directory, strategy, _accuracy_of(stage.saved_network, stage, strategy)).run()
+    final = Loop(stage, plan, directory, strategy, evaluate).run()
     return FinishedStage(
         network=stage.saved_network,
         image_size=stage.image_size,

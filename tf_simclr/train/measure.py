@@ -17,6 +17,7 @@ from tf_simclr.data.subsets import labelled_subset
 from tf_simclr.evaluate.knn import knn_accuracy
 from tf_simclr.evaluate.predict import build_evaluator, can_evaluate, extract_features
 from tf_simclr.model.start import StartingPoint
+from tf_simclr.train.check_data import read_checks, write_checks
 from tf_simclr.train.progress import with_progress
 from tf_simclr.train.run_directory import RunDirectory
 from tf_simclr.train.start import check_classes
@@ -29,7 +30,8 @@ def measure(config: RunConfig, start: StartingPoint) -> dict[str, Any]:
     Raises:
         ConfigError: start and data do not fit, or the evaluation split has no labels.
     """
-    source = open_source(config.data)
+    directory = RunDirectory(config.model_dir)
+    source = open_source(config.data, read_checks(directory))
     split = config.data.eval_split
     source.check_split(split)
     if not can_evaluate(source, split):
@@ -44,11 +46,11 @@ def measure(config: RunConfig, start: StartingPoint) -> dict[str, Any]:
         "start": start.path,
         "eval": run(config, source, start, image_size),
     }
-    directory = RunDirectory(config.model_dir)
     data = {"images": source.num_examples(split), "fingerprint": source.fingerprint(split)}
     directory.write_config(
         {"config": as_dict(config), "image_size": image_size, "start": start.path, "data": data}
     )
+    write_checks(directory, source)
     directory.write_results(results)
     return results
 

@@ -20,6 +20,7 @@ FREE_SETTINGS = frozenset(
         "config.model_dir",
         "config.data.data_dir",
         "config.data.cache_dataset",
+        "config.data.max_bad_fraction",  # The images that are left are compared, in the fingerprint.
         "config.data.dataset",  # The fingerprint of the data is compared instead.
         "config.checkpoint",  # What it resolved to is compared instead.
         "config.teacher",
@@ -46,6 +47,8 @@ class RunDirectory:
         self.checkpoints = os.path.join(path, "checkpoints")
         self.saved_model = os.path.join(path, "saved_model")
         self.summaries = os.path.join(path, "summaries")
+        self.skipped = os.path.join(path, "skipped.jsonl")
+        self.image_checks = os.path.join(path, "image_checks.json")
         self._config = os.path.join(path, "config.json")
         self._metrics = os.path.join(path, "metrics.jsonl")
         self._results = os.path.join(path, "results.json")

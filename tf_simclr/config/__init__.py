@@ -18,6 +18,7 @@ from tf_simclr.config.model import (
     scaled_filters,
 )
 from tf_simclr.config.run import RunConfig, as_dict
+from tf_simclr.config.servable import ServableConfig
 from tf_simclr.config.stages import TRAINING_MODES, FinetuneConfig, KnnConfig, LossConfig, Mode
 from tf_simclr.config.train import OptimizerConfig, TrainConfig
 
@@ -42,6 +43,7 @@ __all__ = [
     "Mode",
     "OptimizerConfig",
     "RunConfig",
+    "ServableConfig",
     "TrainConfig",
     "as_dict",
     "scaled_filters",

@@ -1,0 +1,1 @@
+"""Servables: versioned SavedModels for TF Serving. Import the submodules you need."""

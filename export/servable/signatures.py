@@ -1,0 +1,125 @@
+"""What a servable answers: four signatures over one folded network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from export.info import StageInfo
+from export.reusable import IMAGES, is_classifier
+from export.servable.folded import folded_copy
+from export.servable.images import decode_batch, prepare_batch
+from tf_simclr.config import ServableConfig
+from tf_simclr.model.encoder import FEATURES
+from tf_simclr.model.network import SimCLR
+
+ENCODED = tf.TensorSpec([None], tf.string, name="image_bytes")
+NO_CLASS = -1  # index of an image without an answer; its name is ""
+
+Answers = dict[str, tf.Tensor]
+
+
+class Servable(NamedTuple):
+    """Concrete functions by the names of their signatures, and the variables that they read."""
+
+    signatures: dict[str, Any]
+    variables: tuple[tf.Variable, ...]  # none, but of a network too large for constants
+
+
+def build_servable(network: SimCLR, info: StageInfo, config: ServableConfig) -> Servable:
+    """Returns the signatures of a servable of ``network``.
+
+    Inputs: ``image_bytes``, string [batch], or ``images``, float32 [batch, h, w, 3] in
+    [0, 1]; both are cropped and resized as evaluation does. Every output has the
+    batch in front, and ``valid``, bool [batch], says which images could be read; the
+    others' values are 0, their class -1 and "".
+
+    - ``serving_default``: ``image_bytes`` → of a classifier the likeliest k classes, likeliest
+      first: ``class_indices`` int64, ``class_names`` string and ``probabilities`` float32, each
+      [batch, k]; without a classifier as ``embed``
+    - ``images``: ``images`` → the same
+    - ``embed``: ``image_bytes`` → ``features``, float32 [batch, d]
+    - ``logits`` (of a classifier): ``image_bytes`` → ``logits``, float32 [batch, classes]
+
+    Raises:
+        ValueError: called inside ``strategy.scope()``.
+    """
+    folded = folded_copy(network)  # held until the end: functions hold their variables weakly
+    run = _network_function(folded, info.image_size)
+    classifies = is_classifier(network.architecture)
+    top_k = _top_k(info, config.top_k) if classifies else None
+
+    def embed(features: tf.Tensor, logits: tf.Tensor) -> Answers:
+        del logits
+        return {"features": features}
+
+    def classify(features: tf.Tensor, logits: tf.Tensor) -> Answers:
+        del features
+        return top_k(logits) if top_k else {}
+
+    def raw(features: tf.Tensor, logits: tf.Tensor) -> Answers:
+        del features
+        return {"logits": logits}
+
+    def from_bytes(answer: Callable[..., Answers]) -> Any:
+        def call(image_bytes: tf.Tensor) -> Answers:
+            images, valid = decode_batch(image_bytes, info.image_size, config.max_image_pixels)
+            return _blank_invalid(answer(*run(images)), valid)
+
+        return tf.function(call, autograph=False).get_concrete_function(ENCODED)
+
+    def from_pixels(answer: Callable[..., Answers]) -> Any:
+        def call(images: tf.Tensor) -> Answers:
+            prepared, valid = prepare_batch(images, info.image_size)
+            return _blank_invalid(answer(*run(prepared)), valid)
+
+        return tf.function(call, autograph=False).get_concrete_function(IMAGES)
+
+    default = classify if classifies else embed
+    signatures = {
+        "serving_default": from_bytes(default),
+        "images": from_pixels(default),
+        "embed": from_bytes(embed),
+    }
+    if classifies:
+        signatures["logits"] = from_bytes(raw)
+    return Servable(signatures, tuple(run.variables))
+
+
+def _network_function(folded: SimCLR, size: int) -> Any:
+    """Returns images [batch, size, size, 3] → (features, logits); traced once, so its weights are held once."""
+    classifies = is_classifier(folded.architecture)
+
+    def call(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        endpoints = folded(images, training=False)
+        features = endpoints[FEATURES]
+        return features, endpoints["logits_sup"] if classifies else tf.zeros([tf.shape(images)[0], 0])
+
+    spec = tf.TensorSpec([None, size, size, 3], tf.float32)
+    return tf.function(call, autograph=False).get_concrete_function(spec)
+
+
+def _top_k(info: StageInfo, k: int) -> Callable[[tf.Tensor], Answers]:
+    classes = info.architecture.num_classes
+    names = info.class_names or tuple(str(i) for i in range(classes))
+
+    def answer(logits: tf.Tensor) -> Answers:
+        probabilities, indices = tf.math.top_k(tf.nn.softmax(logits), min(k, classes))
+        return {
+            "class_indices": tf.cast(indices, tf.int64),
+            "class_names": tf.gather(tf.constant(names), indices),
+            "probabilities": probabilities,
+        }
+
+    return answer
+
+
+def _blank_invalid(answers: Answers, valid: tf.Tensor) -> Answers:
+    blanks: dict[str, Any] = {"class_indices": NO_CLASS, "class_names": ""}
+
+    def blank(name: str, values: tf.Tensor) -> tf.Tensor:
+        return tf.where(valid[:, tf.newaxis], values, tf.cast(blanks.get(name, 0), values.dtype))
+
+    return {name: blank(name, values) for name, values in answers.items()} | {"valid": valid}

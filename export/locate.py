@@ -61,7 +61,9 @@ def whole_servables(parent: str) -> list[str]:
 def is_servable(path: str) -> bool:
     """Whether ``path`` is a version of a servable: a SavedModel that carries the stage it was made of."""
     saved_models = (path, os.path.join(path, STAGE_IN_SERVABLE))
-    return all(tf.io.gfile.exists(os.path.join(saved_model, SAVED_MODEL_FILE)) for saved_model in saved_models)
+    return all(
+        tf.io.gfile.exists(os.path.join(saved_model, SAVED_MODEL_FILE)) for saved_model in saved_models
+    )
 
 
 def _stage_of(path: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tf_simclr.config import ServableConfig
 
-BATCHING_FILE = "batching_params.pbtxt"  # beside saved_model.pb, where --enable_per_model_batching_parameters looks
+BATCHING_FILE = (
+    "batching_params.pbtxt"  # beside saved_model.pb, where --enable_per_model_batching_parameters looks
+)
 
 _TEXT = """\
 # Read with --enable_batching --enable_per_model_batching_parameters.

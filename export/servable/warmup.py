@@ -60,6 +60,4 @@ def _logs(name: str, signatures: Mapping[str, Any], batch_sizes: Sequence[int]) 
             request.model_spec.signature_name = signature_name
             batch = tf.make_tensor_proto(np.stack([np.array(one[input_name])] * size))
             request.inputs[input_name].CopyFrom(batch)
-            yield prediction_log_pb2.PredictionLog(
-                predict_log=prediction_log_pb2.PredictLog(request=request)
-            )
+            yield prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))

@@ -51,6 +51,12 @@ def _fill(network: SimCLR) -> None:
 
 
 @pytest.fixture(scope="session")
+def fill():
+    """Returns a function that gives a network values that leave no layer without effect."""
+    return _fill
+
+
+@pytest.fixture(scope="session")
 def written(tmp_path_factory):
     """Returns a function from a name of KINDS to what was written; the linear_eval one was frozen."""
 

@@ -1,0 +1,50 @@
+"""One tiny servable of a classifier, written once a session."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+
+from export.servable.write import write_servable
+from tf_simclr.config import ServableConfig
+from tf_simclr.model.network import SimCLR
+
+CONFIG = ServableConfig(export_name="tiny", top_k=2, max_batch_size=4, keep_versions=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenServable:
+    network: SimCLR  # live
+    stage: str  # the SavedModel that it was made of
+    directory: pathlib.Path
+    path: str  # of the version
+
+
+@pytest.fixture(scope="session")
+def servable(written, tmp_path_factory):
+    stage = written("finetune_from_2")
+    directory = tmp_path_factory.mktemp("servables")
+    return WrittenServable(
+        stage.network, stage.path, directory, write_servable(stage.path, str(directory), CONFIG)
+    )
+
+
+@pytest.fixture
+def expected(servable):
+    """What the live network says of images [n, 16, 16, 3]: features, logits, classes and probabilities."""
+
+    def of(images):
+        endpoints = servable.network(images)
+        logits = endpoints["logits_sup"].numpy()
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        order = np.argsort(-logits, axis=1)[:, : CONFIG.top_k]
+        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return {
+            "features": endpoints["final_avg_pool"].numpy(),
+            "logits": logits,
+            "class_indices": order,
+            "probabilities": np.take_along_axis(probabilities, order, axis=1),
+        }
+
+    return of

@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from export.servable.write import write_servable
+from export.servable import write
+from export.servable.signatures import Servable, build_servable
 from tf_simclr.config import ServableConfig
 from tf_simclr.model.network import SimCLR
 
@@ -19,15 +20,18 @@ class WrittenServable:
     stage: str  # the SavedModel that it was made of
     directory: pathlib.Path
     path: str  # of the version
+    signatures: Servable
 
 
 @pytest.fixture(scope="session")
 def servable(written, tmp_path_factory):
     stage = written("finetune_from_2")
     directory = tmp_path_factory.mktemp("servables")
-    return WrittenServable(
-        stage.network, stage.path, directory, write_servable(stage.path, str(directory), CONFIG)
-    )
+    built = build_servable(stage.network, stage.info, CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write, "build_servable", lambda *arguments: built)
+        path = write.write_servable(stage.path, str(directory), CONFIG)
+    return WrittenServable(stage.network, stage.path, directory, path, built)
 
 
 @pytest.fixture

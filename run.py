@@ -45,7 +45,7 @@ ACTIONS = {
     Mode.KNN: "tf_simclr.train.measure.measure",
     Mode.DESCRIBE: "tf_simclr.report.architecture.describe_run",
     Mode.CHECK_DATA: "tf_simclr.train.check_data.check_data",
-    Mode.EXPORT: "export.hub.export_hub",
+    Mode.EXPORT: "export.kinds.export",
 }
 
 

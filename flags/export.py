@@ -13,7 +13,8 @@ def define(flag_values: flags.FlagValues) -> None:
         "export_kind",
         ExportConfig.export_kind,
         f"What --mode=export writes, one of: {', '.join(EXPORT_KINDS)}. hub: one part of the network as a "
-        "trainable module for tensorflow_hub, Keras and tf.saved_model.load.",
+        "trainable module for tensorflow_hub, Keras and tf.saved_model.load. serving: the next version of a "
+        "servable, for TF Serving.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
@@ -26,6 +27,6 @@ def define(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "export_dir",
         ExportConfig.export_dir,
-        "Directory that --mode=export writes. Left out: runs/hub/PART.",
+        "Directory that --mode=export writes. Left out: runs/hub/PART or runs/serving.",
         flag_values=flag_values,
     )

@@ -16,7 +16,7 @@ _ALL = frozenset(FIELD_DEFAULTS)
 _HEAD_FIELDS = _fields("head")
 _LABEL_FIELDS = _fields("labels")
 _PRETRAIN_AUGMENT = frozenset(("color_jitter_strength", "use_blur"))  # The other stages only crop and flip.
-_EXPORT = _fields("export")
+_EXPORT = _fields("export", "servable")
 _CLASSIFIER = _fields("loss", "memory", "knn") | _EXPORT | _PRETRAIN_AUGMENT | {"teacher"}
 _FROZEN = (
     _fields("augment", "labels", "loss", "memory", "finetune", "optimizer", "knn")
@@ -64,6 +64,8 @@ def _overruled(config: RunConfig) -> frozenset[str]:
         names.add("num_proj_layers")
     if config.head.proj_head_mode == "none":
         names.add("proj_out_dim")
+    if config.mode is Mode.EXPORT:
+        names |= _fields("servable") if config.export.export_kind == "hub" else {"export_part"}
     if config.mode is Mode.DISTILL and config.loss.distill_alpha == 1:
         names |= _LABEL_FIELDS
     return frozenset(names)

@@ -89,7 +89,7 @@ def build_servable(network: SimCLR, info: StageInfo, config: ServableConfig) -> 
 
 
 def _network_function(folded: SimCLR, size: int) -> Any:
-    """Returns images [batch, size, size, 3] → (features, logits); traced once, so its weights are held once."""
+    """Returns images [batch, size, size, 3] → (features, logits); traced once, to hold its weights once."""
     classifies = is_classifier(folded.architecture)
 
     def call(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -80,13 +80,14 @@ def bombs():
     side = 60_000
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunk = b"IHDR" + header
+    checksum = struct.pack(">I", zlib.crc32(chunk))
     gif, bmp, jpeg = (bytearray(whole()[kind]) for kind in ("gif", "bmp", "jpeg"))
     gif[6:10] = struct.pack("<HH", side, side)
     bmp[18:26] = struct.pack("<ii", side, -side)
     frame = jpeg.index(b"\xff\xc0")
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", side, side)
     return {
-        "png_bomb": b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)),
+        "png_bomb": b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + checksum,
         "gif_bomb": bytes(gif),
         "bmp_bomb": bytes(bmp),
         "jpeg_bomb": bytes(jpeg),

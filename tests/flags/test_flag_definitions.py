@@ -6,11 +6,11 @@ import re
 import pytest
 from absl import flags
 
-from flags import data, export, memory, model, optimizer, stages, train
+from flags import data, export, memory, model, optimizer, servable, stages, train
 from flags.parse import define_all
 from tf_simclr import config
 
-MODULES = (stages, data, model, memory, optimizer, train, export)
+MODULES = (stages, data, model, memory, optimizer, train, export, servable)
 SECTIONS = (
     config.DataConfig,
     config.LabelConfig,
@@ -24,6 +24,7 @@ SECTIONS = (
     config.TrainConfig,
     config.KnnConfig,
     config.ExportConfig,
+    config.ServableConfig,
 )
 
 

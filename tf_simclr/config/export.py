@@ -7,7 +7,7 @@ import re
 
 from tf_simclr.config.checks import require, require_choice
 
-EXPORT_KINDS = ("hub",)
+EXPORT_KINDS = ("hub", "serving")
 EXPORT_PARTS = ("encoder", "projection_head", "classifier")  # and head_layer_1, head_layer_2, ...
 _HEAD_LAYER = re.compile(r"head_layer_([1-9][0-9]*)")
 

@@ -11,6 +11,7 @@ from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
 from tf_simclr.config.export import ExportConfig
 from tf_simclr.config.memory import MemoryConfig
 from tf_simclr.config.model import EncoderConfig, HeadConfig
+from tf_simclr.config.servable import ServableConfig
 from tf_simclr.config.stages import FinetuneConfig, KnnConfig, LossConfig, Mode
 from tf_simclr.config.train import OptimizerConfig, TrainConfig
 
@@ -39,6 +40,7 @@ class RunConfig:
     train: TrainConfig = TrainConfig()
     knn: KnnConfig = KnnConfig()
     export: ExportConfig = ExportConfig()
+    servable: ServableConfig = ServableConfig()
     given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

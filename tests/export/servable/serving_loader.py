@@ -1,4 +1,4 @@
-"""Loads a servable without Python's TensorFlow, by the function of the C API that TF Serving's loader stands on.
+"""Loads a servable without Python's TensorFlow, by the C API's function below TF Serving's loader.
 
     python serving_loader.py LIBTENSORFLOW_CC SAVED_MODEL INPUT_TENSOR OUTPUT_TENSOR IMAGE...
 

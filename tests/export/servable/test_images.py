@@ -14,7 +14,9 @@ from tf_simclr.data.decode import reads_webp
 from tf_simclr.data.open_source import open_source
 from tf_simclr.data.pipeline import evaluation_batches
 
-WHOLE = encoded_images.whole() | (encoded_images.webp() if reads_webp() else {})
+WHOLE = encoded_images.whole()
+if reads_webp():  # Not moving pictures: TensorFlow reads those only with four channels.
+    WHOLE |= {name: data for name, data in encoded_images.webp().items() if name != "animated_webp"}
 BROKEN = encoded_images.broken()
 MAX_PIXELS = 2**25
 

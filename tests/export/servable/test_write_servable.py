@@ -45,7 +45,8 @@ def loaded(servable):
 def graph_operations(path):
     saved_model = loader_impl.parse_saved_model(path)
     graph = saved_model.meta_graphs[0].graph_def
-    return {node.op for nodes in (graph.node, *(f.node_def for f in graph.library.function)) for node in nodes}
+    bodies = (graph.node, *(function.node_def for function in graph.library.function))
+    return {node.op for nodes in bodies for node in nodes}
 
 
 def test_the_version_holds_what_tf_serving_looks_for(servable):
@@ -160,11 +161,7 @@ def test_saved_model_cli_shows_and_runs_every_signature(servable, tmp_path):
 
 
 def test_the_loader_of_tf_serving_loads_it_without_python(servable, tmp_path):
-    signature = (
-        loader_impl.parse_saved_model(servable.path)
-        .meta_graphs[0]
-        .signature_def["serving_default"]
-    )
+    signature = loader_impl.parse_saved_model(servable.path).meta_graphs[0].signature_def["serving_default"]
     files = []
     for i, data in enumerate((encoded_images.png(), b"broken", *encoded_images.bombs().values())):
         files.append(tmp_path / str(i))

@@ -1,0 +1,30 @@
+"""``--mode=export``: what each ``--export_kind`` writes."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tf_simclr.config import RunConfig
+from tf_simclr.model.start import StartingPoint
+
+
+def export(config: RunConfig, start: StartingPoint) -> dict[str, Any]:
+    """Writes what ``config.export`` asks for of the network at ``start``; returns what to report.
+
+    Raises:
+        ConfigError: the network lacks the part that is asked for, or something else lies at the directory.
+    """
+    if config.export.export_kind == "hub":
+        from export.hub import export_hub
+
+        return export_hub(config, start)
+    return _export_serving(config, start)
+
+
+def _export_serving(config: RunConfig, start: StartingPoint) -> dict[str, Any]:
+    from export.servable.write import write_servable
+
+    directory = config.export.export_dir or os.path.join("runs", "serving")
+    path = write_servable(start.path, directory, config.servable)
+    return {"mode": "export", "export_kind": "serving", "start": start.path, "servable": path}

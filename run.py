@@ -70,7 +70,7 @@ def _open_start(config: RunConfig) -> StartingPoint | None:
     from export.start import open_start
     from tf_simclr.train.start import check_start
 
-    start = open_start(path, flag)
+    start = open_start(path, flag, config.export.trust_saved_model)
     check_start(start, config)
     logging.info("--%s=%s: %s", flag, path, start.path)
     return start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from export.audit import audit_saved_model
 from export.info import read_info
 from export.locate import locate_stage
 from export.restore import require_architecture
@@ -10,13 +11,15 @@ from tf_simclr.model.network import SimCLR
 from tf_simclr.model.start import StartingPoint
 
 
-def open_start(path: str, flag: str) -> StartingPoint:
+def open_start(path: str, flag: str, trusted: bool = False) -> StartingPoint:
     """Returns the newest SavedModel that ``path`` means; reads its description, not its weights.
 
     Raises:
-        ConfigError: there is none, or its description is damaged.
+        ConfigError: there is none, its description is damaged, or it could do more than
+            compute and isn't ``trusted`` (see :func:`export.audit.audit_saved_model`).
     """
     found = locate_stage(path, flag)
+    audit_saved_model(found, trusted)
     info = read_info(found)
 
     def load() -> SimCLR:

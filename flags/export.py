@@ -30,3 +30,10 @@ def define(flag_values: flags.FlagValues) -> None:
         "Directory that --mode=export writes. Left out: runs/hub/PART or runs/serving.",
         flag_values=flag_values,
     )
+    flags.DEFINE_boolean(
+        "trust_saved_model",
+        ExportConfig.trust_saved_model,
+        "Load a SavedModel without looking through its graph for operations that read or write files, talk "
+        "to other programs or run Python. A SavedModel is a program: only for those whose maker you trust.",
+        flag_values=flag_values,
+    )

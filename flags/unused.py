@@ -16,7 +16,7 @@ _ALL = frozenset(FIELD_DEFAULTS)
 _HEAD_FIELDS = _fields("head")
 _LABEL_FIELDS = _fields("labels")
 _PRETRAIN_AUGMENT = frozenset(("color_jitter_strength", "use_blur"))  # The other stages only crop and flip.
-_EXPORT = _fields("export", "servable")
+_EXPORT = _fields("export", "servable") - {"trust_saved_model"}
 _CLASSIFIER = _fields("loss", "memory", "knn") | _EXPORT | _PRETRAIN_AUGMENT | {"teacher"}
 _FROZEN = (
     _fields("augment", "labels", "loss", "memory", "finetune", "optimizer", "knn")
@@ -27,10 +27,10 @@ _TRAINING_ONLY = _fields("train") - {"eval_batch_size", "seed", "deterministic"}
 
 # Architecture flags count as used where a SavedModel brings the architecture: they are compared with it.
 UNUSED: dict[Mode, frozenset[str]] = {
-    Mode.PRETRAIN: _fields("knn") | _EXPORT | {"checkpoint", "teacher", "distill_alpha"},
+    Mode.PRETRAIN: _fields("knn", "export") | {"checkpoint", "teacher", "distill_alpha"},
     Mode.FINETUNE: _CLASSIFIER,
     Mode.LINEAR_EVAL: _CLASSIFIER,
-    Mode.SUPERVISED: _CLASSIFIER | _HEAD_FIELDS | {"checkpoint", "ft_proj_selector"},
+    Mode.SUPERVISED: _CLASSIFIER | _HEAD_FIELDS | {"checkpoint", "ft_proj_selector", "trust_saved_model"},
     Mode.DISTILL: _fields("finetune", "memory", "knn")
     | _EXPORT
     | _PRETRAIN_AUGMENT

@@ -14,11 +14,12 @@ _HEAD_LAYER = re.compile(r"head_layer_([1-9][0-9]*)")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """What ``--mode=export`` writes, and where."""
+    """What ``--mode=export`` writes, and where; and whether other people's SavedModels are trusted."""
 
     export_kind: str = "hub"
     export_part: str = "encoder"  # of a hub module; head_layer_2 is the head's second layer
     export_dir: str | None = None  # None: chosen by the kind
+    trust_saved_model: bool = False  # load SavedModels without looking through their graphs
 
     def __post_init__(self) -> None:
         require_choice("export_kind", self.export_kind, EXPORT_KINDS)

@@ -27,7 +27,7 @@ _TRAINING_ONLY = _fields("train") - {"eval_batch_size", "seed", "deterministic"}
 
 # Architecture flags count as used where a SavedModel brings the architecture: they are compared with it.
 UNUSED: dict[Mode, frozenset[str]] = {
-    Mode.PRETRAIN: _fields("knn", "export") | {"checkpoint", "teacher", "distill_alpha"},
+    Mode.PRETRAIN: _fields("knn", "export", "servable") | {"checkpoint", "teacher", "distill_alpha"},
     Mode.FINETUNE: _CLASSIFIER,
     Mode.LINEAR_EVAL: _CLASSIFIER,
     Mode.SUPERVISED: _CLASSIFIER | _HEAD_FIELDS | {"checkpoint", "ft_proj_selector", "trust_saved_model"},

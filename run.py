@@ -16,27 +16,27 @@ from absl import app, flags, logging
 
 from flags.parse import define_all, read_command_line, to_config, unused_flags
 from tf_simclr.config import ConfigError, Mode, RunConfig
+from tf_simclr.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, RunError
 from tf_simclr.report.log import show_own_lines
 
 if TYPE_CHECKING:  # TensorFlow takes seconds to import: wrong flags are refused before.
     from tf_simclr.model.start import StartingPoint
     from tf_simclr.train.execute import FinishedStage
 
-EXIT_USER_ERROR = 2
-EXIT_DIVERGED = 3
-
 
 def main(argv: Sequence[str]) -> None:
-    """Runs one stage; wrong settings exit with status 2, a run that diverges with 3."""
+    """Runs one stage; ``docs/operations.md`` lists the exit codes."""
     try:
         config = to_config(flags.FLAGS)
         for name in unused_flags(config):
             logging.warning("--%s changes nothing in --mode=%s.", name, config.mode.value)
         run(config, tuple(sys.argv))
     except ConfigError as error:
-        _fail(error, EXIT_USER_ERROR)
-    except FloatingPointError as error:
-        _fail(error, EXIT_DIVERGED)
+        _fail(error, EXIT_SETTINGS)
+    except RunError as error:
+        _fail(error, error.exit_code)
+    except KeyboardInterrupt:  # Before training began; then it is a Stopped.
+        sys.exit(EXIT_INTERRUPTED)
 
 
 # Modes that train nothing: a function of (config, start) → what to print, or None. Imported when it runs.
@@ -93,9 +93,10 @@ def save(config: RunConfig, finished: FinishedStage) -> dict[str, Any]:
         class_names=finished.class_names,
         step=finished.step,
     )
-    path = write_stage(finished.network, info, finished.directory.saved_model)
-    results = {"mode": config.mode.value, "step": finished.step, "saved_model": path, **finished.results}
-    finished.directory.write_results(results)
+    with finished.directory as directory:
+        path = write_stage(finished.network, info, directory.saved_model)
+        results = {"mode": config.mode.value, "step": finished.step, "saved_model": path, **finished.results}
+        directory.write_results(results)
     return results
 
 
@@ -108,7 +109,7 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     try:
         return read_command_line(flags.FLAGS, argv)
     except ConfigError as error:
-        _fail(error, EXIT_USER_ERROR)
+        _fail(error, EXIT_SETTINGS)
 
 
 if __name__ == "__main__":

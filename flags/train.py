@@ -13,6 +13,7 @@ def define(flag_values: flags.FlagValues) -> None:
     _define_amount(flag_values)
     _define_rhythm(flag_values)
     _define_repeatability(flag_values)
+    _define_trouble(flag_values)
 
 
 def _define_amount(flag_values: flags.FlagValues) -> None:
@@ -53,6 +54,18 @@ def _define_rhythm(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
+        "checkpoint_steps",
+        TrainConfig.checkpoint_steps,
+        "Training steps between two checkpoints, at least 1; takes the place of --checkpoint_epochs.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "checkpoint_minutes",
+        TrainConfig.checkpoint_minutes,
+        "Longest time between two checkpoints, in minutes; 0: epochs or steps alone decide.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
         "eval_epochs",
         TrainConfig.eval_epochs,
         "Epochs between two evaluations while training; 0: only at the end.",
@@ -61,7 +74,8 @@ def _define_rhythm(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "keep_checkpoint_max",
         TrainConfig.keep_checkpoint_max,
-        "Checkpoints kept on disk, at least 1; the oldest goes first.",
+        "Checkpoints kept on disk, at least 1; the oldest goes first. The one with the best evaluation stays "
+        "beside them.",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
@@ -83,5 +97,27 @@ def _define_repeatability(flag_values: flags.FlagValues) -> None:
         "deterministic",
         TrainConfig.deterministic,
         "Use only kernels that repeat bit for bit; slower. Two runs with one seed then end in equal weights.",
+        flag_values=flag_values,
+    )
+
+
+def _define_trouble(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "on_nonfinite",
+        TrainConfig.on_nonfinite,
+        "What follows a loss or gradient that is no number: stop the run, or skip the step. One of: stop, "
+        "skip.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "max_nonfinite_steps",
+        TrainConfig.max_nonfinite_steps,
+        "With --on_nonfinite=skip, the most steps in a row to leave out before the run stops, at least 1.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_boolean(
+        "overwrite",
+        TrainConfig.overwrite,
+        "Start anew where --model_dir holds a run: the old one is moved to MODEL_DIR.old-TIME, not deleted.",
         flag_values=flag_values,
     )

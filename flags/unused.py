@@ -58,6 +58,10 @@ def _overruled(config: RunConfig) -> frozenset[str]:
         names.add("train_epochs")
     if config.memory.memory_size == 0:
         names.add("memory_momentum")
+    if config.train.checkpoint_steps is not None:
+        names.add("checkpoint_epochs")
+    if config.train.on_nonfinite == "stop":
+        names.add("max_nonfinite_steps")
     if config.optimizer.optimizer in ("adam", "lamb"):
         names.add("momentum")
     if config.head.proj_head_mode != "nonlinear":

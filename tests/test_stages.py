@@ -67,6 +67,7 @@ def test_pretraining_leaves_the_run_directory(pretrained):
         "summaries",
         "metrics.jsonl",
         "results.json",
+        "log.txt",
     }
     settings = read_json(pretrained / "config.json")
     assert settings["plan"]["total_steps"] == STEPS and settings["image_size"] == 8
@@ -215,14 +216,13 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(mode, pretrained, finetuned
 
         save = loop.Checkpoints.save
 
-        def save_and_die(self):
-            save(self)
+        def save_and_die(self, window):
+            save(self, window)
             raise Killed
 
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(loop.Checkpoints, "save", save_and_die)
-            patch.setattr(loop, "_is_due", lambda step, every: step == 2)
-            start_run(mode, tmp_path / "stopped", *flags)
+            start_run(mode, tmp_path / "stopped", *flags, "--checkpoint_steps=2")
         assert not (tmp_path / "stopped" / "results.json").exists()
         start_run(mode, tmp_path / "stopped", *flags)
     finally:
@@ -336,6 +336,6 @@ def test_other_classes_than_the_classifiers_are_refused(finetuned, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
-    with pytest.raises(FloatingPointError, match=r"non-finite by step \d: .*--learning_rate"):
+    with pytest.raises(FloatingPointError, match=r"non-finite at step \d: .*--learning_rate"):
         start_run("supervised", tmp_path, "--learning_rate=1e30", "--warmup_epochs=0", steps=6)
     assert not (tmp_path / "saved_model").exists()

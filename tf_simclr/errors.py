@@ -6,6 +6,7 @@ What a user can avoid by other settings is a ``ConfigError`` instead. Nothing he
 from __future__ import annotations
 
 EXIT_SETTINGS = 2  # ConfigError
+EXIT_INTERRUPTED = 130  # Ctrl-C where there is nothing to save
 
 
 class RunError(Exception):

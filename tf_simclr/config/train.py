@@ -36,24 +36,34 @@ class TrainConfig:
     train_epochs: int = 100
     train_steps: int | None = None  # overrides train_epochs
     checkpoint_epochs: int = 1
+    checkpoint_steps: int | None = None  # overrides checkpoint_epochs
+    checkpoint_minutes: float = 30.0  # at most so long between two checkpoints; 0: steps alone decide
     eval_epochs: int = 10  # evaluate every so many epochs; 0: only at the end
     keep_checkpoint_max: int = 5
     log_steps: int = 50  # summaries and metrics.jsonl
     seed: int = 0
     deterministic: bool = False  # bit-for-bit repeatable kernels, slower
+    on_nonfinite: str = "stop"  # stop: end the run; skip: leave the step out
+    max_nonfinite_steps: int = 10  # in a row, with on_nonfinite=skip
+    overwrite: bool = False  # move an earlier run in model_dir aside
 
     def __post_init__(self) -> None:
         if self.train_batch_size is not None:
             require_positive("train_batch_size", self.train_batch_size)
         if self.train_steps is not None:
             require_positive("train_steps", self.train_steps)
+        if self.checkpoint_steps is not None:
+            require_positive("checkpoint_steps", self.checkpoint_steps)
         for name in (
             "eval_batch_size",
             "train_epochs",
             "checkpoint_epochs",
             "keep_checkpoint_max",
             "log_steps",
+            "max_nonfinite_steps",
         ):
             require_positive(name, getattr(self, name))
+        require_choice("on_nonfinite", self.on_nonfinite, ("stop", "skip"))
+        require_not_negative("checkpoint_minutes", self.checkpoint_minutes)
         require_not_negative("eval_epochs", self.eval_epochs)
         require_not_negative("seed", self.seed)

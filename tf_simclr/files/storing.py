@@ -20,8 +20,8 @@ def storing(path: str) -> Iterator[None]:
         yield
     except (OSError, tf.errors.OpError) as error:
         raise StorageError(
-            f"{path} cannot be written: {_reason(error)}. Everything written before it is whole. Make room or "
-            "mend the disk, then start the same command again: it goes on from the last checkpoint."
+            f"{path} cannot be written: {_reason(error)}. Everything written before it is whole. Make "
+            "room or mend the disk, then start the same command again: it goes on from the last checkpoint."
         ) from error
 
 

@@ -69,7 +69,7 @@ def remove_directory(path: str) -> None:
     hidden = _beside(path, REMOVED_PREFIX)
     with storing(path):
         _remove_tree(hidden)
-        _rename_directory(path, hidden)
+        rename_directory(path, hidden)
         tf.io.gfile.rmtree(hidden)
 
 
@@ -101,7 +101,7 @@ def clear_leftovers(directory: str) -> None:
             path = os.path.join(directory, name)
             place = os.path.join(directory, name.removeprefix(REPLACED_PREFIX))
             if name.startswith(REPLACED_PREFIX) and not tf.io.gfile.exists(place):
-                _rename_directory(path, place)  # It was caught between two renames.
+                rename_directory(path, place)  # It was caught between two renames.
             elif name.startswith((WRITING_PREFIX, REPLACED_PREFIX, REMOVED_PREFIX)):
                 _remove_tree(path)
 
@@ -135,6 +135,20 @@ def flush_to_disk(path: str) -> None:
         os.close(descriptor)
 
 
+def rename_directory(source: str, target: str) -> None:
+    """Renames at once where directories are real; in an object store file by file, the manifest last."""
+    if is_local(source):
+        tf.io.gfile.rename(source, target)
+        return
+    names = [
+        f"{folder[len(source) :]}/{name}" for folder, _, names in tf.io.gfile.walk(source) for name in names
+    ]
+    for name in sorted(names, key=lambda name: (name == f"/{MANIFEST_FILE}", name)):
+        tf.io.gfile.makedirs(os.path.dirname(target + name))
+        tf.io.gfile.rename(source + name, target + name, overwrite=True)
+    tf.io.gfile.rmtree(source)
+
+
 @contextlib.contextmanager
 def _removed_on_error(temporary: str) -> Iterator[None]:
     """Gives the space of a failed write back: the disk may be full."""
@@ -160,28 +174,14 @@ def _remove_tree(path: str) -> None:
 
 def _move_into_place(temporary: str, path: str) -> None:
     if not tf.io.gfile.exists(path):
-        _rename_directory(temporary, path)
+        rename_directory(temporary, path)
         return
     replaced = _beside(path, REPLACED_PREFIX)
     _remove_tree(replaced)
-    _rename_directory(path, replaced)
+    rename_directory(path, replaced)
     try:
-        _rename_directory(temporary, path)
+        rename_directory(temporary, path)
     except BaseException:
-        _rename_directory(replaced, path)
+        rename_directory(replaced, path)
         raise
     tf.io.gfile.rmtree(replaced)
-
-
-def _rename_directory(source: str, target: str) -> None:
-    """Renames at once where directories are real; in an object store file by file, the manifest last."""
-    if is_local(source):
-        tf.io.gfile.rename(source, target)
-        return
-    names = [
-        f"{folder[len(source) :]}/{name}" for folder, _, names in tf.io.gfile.walk(source) for name in names
-    ]
-    for name in sorted(names, key=lambda name: (name == f"/{MANIFEST_FILE}", name)):
-        tf.io.gfile.makedirs(os.path.dirname(target + name))
-        tf.io.gfile.rename(source + name, target + name, overwrite=True)
-    tf.io.gfile.rmtree(source)

@@ -128,3 +128,16 @@ def contrastive_metrics(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor
     entropy = -tf.reduce_sum(tf.exp(log_probability) * log_probability, axis=-1)
     correct = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
     return tf.reduce_mean(tf.cast(correct, tf.float32)), tf.reduce_mean(entropy)
+
+
+def projection_std(projections: tf.Tensor) -> tf.Tensor:
+    """How far the directions of projections are spread: float32 scalar in [0, 1].
+
+    0: all point the same way, as after a collapse; 1: their mean is the centre of the
+    sphere. It is the root of the variance of the l2-normalised rows, summed over dimensions.
+
+    Args:
+        projections: [n, d] float.
+    """
+    rows = tf.math.l2_normalize(tf.cast(projections, tf.float32), axis=-1)
+    return tf.sqrt(tf.reduce_sum(tf.math.reduce_variance(rows, axis=0)))

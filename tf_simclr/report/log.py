@@ -17,11 +17,11 @@ def show_own_lines() -> None:
     absl_logging.set_verbosity(absl_logging.INFO)
     handler = absl_logging.get_absl_handler()
     handler.setFormatter(LINE)
-    handler.addFilter(_is_own_or_warning)
+    handler.addFilter(is_own_or_warning)
 
 
-def _is_own_or_warning(record: logging.LogRecord) -> bool:
-    """TensorFlow logs what it does to the same place, pages of it at every save."""
+def is_own_or_warning(record: logging.LogRecord) -> bool:
+    """Whether a line is shown: TensorFlow logs what it does to the same place, pages of it at every save."""
     path = pathlib.Path(record.pathname).resolve()  # Python calls the main file as the command line did.
     is_own = path.is_relative_to(PROJECT) and path.relative_to(PROJECT).parts[0] in OWN
     return is_own or record.levelno >= logging.WARNING

@@ -1,7 +1,16 @@
-"""Full training state on disk: network, optimizer, step, and what else a stage learns."""
+"""Full training state on disk: network, optimizer, step, and what else a stage learns.
+
+checkpoints/<step>/state.*        TensorFlow's checkpoint
+checkpoints/<step>/window.json    what was measured since the last line of the metrics
+checkpoints/<step>/manifest.json  digests of both
+checkpoints/best.json             which step had the best evaluation
+checkpoints/damaged-<step>/       one that could not be read back
+"""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +18,26 @@ import tensorflow as tf
 from absl import logging
 
 from tf_simclr.config import ConfigError
+from tf_simclr.files.manifest import DamagedError, verify
+from tf_simclr.files.storing import storing
+from tf_simclr.files.whole import (
+    clear_leftovers,
+    numbered,
+    remove_directory,
+    rename_directory,
+    whole_directory,
+    write_text,
+)
 from tf_simclr.model.network import SimCLR
+
+STATE = "state"
+WINDOW_FILE = "window.json"
+BEST_FILE = "best.json"
+DAMAGED_PREFIX = "damaged-"
 
 
 class Checkpoints:
-    """The newest ``keep`` checkpoints of a run, each written whole by TensorFlow's own manager."""
+    """The newest ``keep`` checkpoints of a run, and the one with the best evaluation."""
 
     def __init__(
         self,
@@ -25,36 +49,94 @@ class Checkpoints:
     ) -> None:
         if hasattr(optimizer, "build"):  # Else a restore would come before the slots it fills.
             optimizer.build(network.trainable_variables)
+        self._directory, self._keep = directory, keep
         self._step = optimizer.iterations
         self._checkpoint = tf.train.Checkpoint(network=network, optimizer=optimizer, **(extra or {}))
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, directory, max_to_keep=keep, step_counter=self._step
-        )
 
-    def restore(self) -> int:
-        """Fills network and optimizer from the newest checkpoint, if any; returns the steps done.
+    def restore(self) -> tuple[int, dict[str, Any]]:
+        """Fills network and optimizer from the newest whole checkpoint, if there is any.
+
+        A damaged one is named, and set aside under another name.
+
+        Returns:
+            The steps done, and the ``window`` that was saved with them.
 
         Raises:
-            ConfigError: the checkpoint is damaged or of another network.
+            ConfigError: all checkpoints are damaged, or the newest is of another network.
         """
-        newest = self._manager.latest_checkpoint
-        if newest is None:
-            return 0
+        clear_leftovers(self._directory)
+        damaged: list[str] = []
+        for name in reversed(numbered(self._directory)):
+            try:
+                verify(self._path(name))
+            except DamagedError as error:
+                damaged.append(str(error))
+                self._set_aside(name, error)
+                continue
+            return self._read(name)
+        if damaged:
+            raise ConfigError(
+                f"No checkpoint in {self._directory} is whole: {damaged[0]} "
+                "Copy them again, or give --overwrite to start anew (the old run is kept beside it)."
+            )
+        return 0, {}
+
+    def save(self, window: Mapping[str, Any]) -> None:
+        """Writes a checkpoint of the current step, unless it is there already; removes the oldest ones.
+
+        Raises:
+            StorageError: the disk is full or refuses; the earlier checkpoints are whole.
+        """
+        step = str(int(self._step.numpy()))
+        if step in numbered(self._directory):
+            return
+        with whole_directory(self._path(step)) as writing:
+            self._checkpoint.write(os.path.join(writing, STATE))
+            write_text(os.path.join(writing, WINDOW_FILE), json.dumps(window) + "\n")
+        best = self._best().get("step")
+        for name in numbered(self._directory)[: -self._keep]:
+            if int(name) != best:
+                remove_directory(self._path(name))
+
+    def is_best(self, top_1: float) -> bool:
+        """Whether ``top_1`` is above that of every evaluation so far whose checkpoint is there."""
+        return top_1 > self._best().get("top_1", -1.0)
+
+    def note_best(self, step: int, top_1: float) -> None:
+        """Keeps the checkpoint of ``step`` until a better one comes."""
+        write_text(self._path(BEST_FILE), json.dumps({"step": step, "top_1": top_1}) + "\n")
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, name)
+
+    def _read(self, name: str) -> tuple[int, dict[str, Any]]:
+        path = self._path(name)
         try:
-            self._checkpoint.restore(newest).assert_existing_objects_matched()
+            self._checkpoint.read(os.path.join(path, STATE)).assert_existing_objects_matched()
         except (tf.errors.OpError, ValueError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(
-                f"The checkpoint {newest} cannot be restored ({reason}). Remove its files to go on from the "
-                "one before it, or give another --model_dir."
+                f"The checkpoint {path} is of another network ({reason}). Give another --model_dir, or "
+                "--overwrite to start anew (the old run is kept beside it)."
             ) from error
         step = int(self._step.numpy())
-        logging.info("Resuming from step %d (%s).", step, newest)
-        return step
+        logging.info("Resuming from step %d (%s).", step, path)
+        with tf.io.gfile.GFile(os.path.join(path, WINDOW_FILE)) as file:
+            return step, json.loads(file.read())
 
-    def save(self) -> None:
-        """Writes a checkpoint of the current step, unless it is there already."""
-        step = int(self._step.numpy())
-        newest = self._manager.latest_checkpoint
-        if newest is None or not newest.endswith(f"-{step}"):
-            self._manager.save(checkpoint_number=step)
+    def _set_aside(self, name: str, error: DamagedError) -> None:
+        place = self._path(f"{DAMAGED_PREFIX}{name}")
+        logging.warning("%s The checkpoint before it is used; this one is moved to %s.", error, place)
+        with storing(place):
+            if tf.io.gfile.exists(place):
+                remove_directory(place)
+            rename_directory(self._path(name), place)
+
+    def _best(self) -> dict[str, Any]:
+        """Returns step and top-1 of the best evaluation whose checkpoint is there; {} without one."""
+        try:
+            with tf.io.gfile.GFile(self._path(BEST_FILE)) as file:
+                best = json.loads(file.read())
+            return best if str(best["step"]) in numbered(self._directory) else {}
+        except (tf.errors.NotFoundError, ValueError, KeyError, TypeError):
+            return {}

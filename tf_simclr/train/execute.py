@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import platform
 from typing import Any
@@ -29,6 +30,7 @@ from tf_simclr.train.plan import TrainPlan, plan_training
 from tf_simclr.train.pretrain import Pretraining
 from tf_simclr.train.run_directory import RunDirectory
 from tf_simclr.train.stage import Stage
+from tf_simclr.train.stop import StopRequest
 from tf_simclr.train.strategy import choose_strategy, device_line
 
 
@@ -40,7 +42,7 @@ class FinishedStage:
     image_size: int
     class_names: tuple[str, ...]
     step: int
-    directory: RunDirectory
+    directory: RunDirectory  # Held by this process until it is left as a context.
     results: dict[str, Any]
 
 
@@ -58,7 +60,7 @@ def train_stage(
 
     Raises:
         ConfigError: settings, data and start do not fit together.
-        NonFiniteLossError: training diverged.
+        RunError: training diverged, was stopped, or cannot write (see ``tf_simclr.errors``).
     """
     set_seeds(config)
     strategy = strategy or choose_strategy()
@@ -68,21 +70,38 @@ def train_stage(
     with strategy.scope():
         stage = _build(config, source, start)
     plan = plan_training(config, num_examples=stage.num_examples, replicas=strategy.num_replicas_in_sync)
-    directory.begin(_settings(stage, plan, start, command_line))
-    _announce(stage, plan, strategy)
-    evaluate = _accuracy_of(stage.saved_network, stage, strategy)
-    write_checks(directory, source)
-    write_views(stage.example_views(), directory.summaries)
-    reference = _accuracy_of(stage.teacher, stage, strategy)()
-    final = Loop(stage, plan, directory, strategy, evaluate).run()
+    stop = StopRequest()
+    with contextlib.ExitStack() as held:
+        held.enter_context(directory)
+        directory.begin(_settings(stage, plan, start, command_line), overwrite=config.train.overwrite)
+        _announce(stage, plan, strategy)
+        with stop.listening():
+            results = _run(stage, plan, directory, strategy, stop)
+        held.pop_all()  # The directory is the caller's now.
     return FinishedStage(
         network=stage.saved_network,
         image_size=stage.image_size,
         class_names=stage.class_names,
         step=plan.total_steps,
         directory=directory,
-        results=_results(directory, final, reference),
+        results=results,
     )
+
+
+def _run(
+    stage: Stage,
+    plan: TrainPlan,
+    directory: RunDirectory,
+    strategy: tf.distribute.Strategy,
+    stop: StopRequest,
+) -> dict[str, Any]:
+    """Trains; returns what ``results.json`` will hold."""
+    evaluate = _accuracy_of(stage.saved_network, stage, strategy, stop)
+    write_checks(directory, stage.source)
+    write_views(stage.example_views(), directory.summaries)
+    reference = _accuracy_of(stage.teacher, stage, strategy, stop)()
+    final = Loop(stage, plan, directory, strategy, evaluate, stop).run()
+    return _results(directory, final, reference)
 
 
 def set_seeds(config: RunConfig) -> None:
@@ -104,7 +123,9 @@ def _build(config: RunConfig, source: Source, start: StartingPoint | None) -> St
     return Classification(config, source, image_size, start)
 
 
-def _accuracy_of(network: SimCLR | None, stage: Stage, strategy: tf.distribute.Strategy) -> Evaluate:
+def _accuracy_of(
+    network: SimCLR | None, stage: Stage, strategy: tf.distribute.Strategy, stop: StopRequest
+) -> Evaluate:
     """Returns a function that evaluates ``network`` on the evaluation split, if that is possible."""
     config, source = stage.config, stage.source
     if network is None or network.classifier is None:
@@ -113,7 +134,7 @@ def _accuracy_of(network: SimCLR | None, stage: Stage, strategy: tf.distribute.S
         logging.info("--eval_split=%s has no labelled images: nothing is evaluated.", config.data.eval_split)
         return dict
     evaluate = build_evaluator(network, strategy)
-    return lambda: evaluate(evaluation_stream(config, source, stage.image_size, strategy))
+    return lambda: evaluate(stop.watched(evaluation_stream(config, source, stage.image_size, strategy)))
 
 
 def _results(directory: RunDirectory, final: dict[str, float], teacher: dict[str, float]) -> dict[str, Any]:

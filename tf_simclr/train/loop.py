@@ -6,24 +6,26 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tf_simclr.errors import Stopped
+from tf_simclr.files.storing import storing
 from tf_simclr.optim.build import build_optimizer
 from tf_simclr.train.checkpoint import Checkpoints
+from tf_simclr.train.collapse import collapse_warning
+from tf_simclr.train.nonfinite import require_finite_weights, skipping, training_state
 from tf_simclr.train.plan import TrainPlan
 from tf_simclr.train.progress import Progress
+from tf_simclr.train.rhythm import Rhythm
 from tf_simclr.train.run_directory import RunDirectory
 from tf_simclr.train.stage import Stage
 from tf_simclr.train.step import build_train_step
+from tf_simclr.train.stop import StopRequest
+from tf_simclr.train.window import Window
 
 # Accuracy of the network as it is; {} where there is nothing to count.
 Evaluate = Callable[[], dict[str, float]]
-
-
-class NonFiniteLossError(FloatingPointError):
-    """The loss or a gradient is no number any more; nothing after the last checkpoint is kept."""
 
 
 class Loop:
@@ -36,47 +38,58 @@ class Loop:
         directory: RunDirectory,
         strategy: tf.distribute.Strategy,
         evaluate: Evaluate,
+        stop: StopRequest,
     ) -> None:
         self._stage, self._plan, self._directory, self._strategy = stage, plan, directory, strategy
-        self._evaluate = evaluate
+        self._evaluate, self._stop = evaluate, stop
+        train = stage.config.train
+        extra = stage.extra_trackables()
         with strategy.scope():
             optimizer = build_optimizer(stage.config.optimizer, plan.schedule, stage.groups)
             self._checkpoints = Checkpoints(
-                directory.checkpoints,
-                stage.network,
-                optimizer,
-                stage.config.train.keep_checkpoint_max,
-                stage.extra_trackables(),
+                directory.checkpoints, stage.network, optimizer, train.keep_checkpoint_max, extra
             )
         self._train_step = build_train_step(stage, optimizer, strategy)
-        self._window: list[dict[str, tf.Tensor]] = []
-        self._clock = time.monotonic()
+        skips = train.on_nonfinite == "skip"
+        if skips:
+            state = training_state(stage.network, optimizer, extra)
+            self._train_step = skipping(self._train_step, state, strategy)
+        names = [variable.name for variable in stage.network.trainable_variables]
+        self._window = Window(names, tolerated=train.max_nonfinite_steps if skips else 0)
+        self._rhythm = Rhythm(plan, stop, minutes=train.checkpoint_minutes)
+        self._clock, self._timed_steps = time.monotonic(), 0
+        self._has_warned = False
 
     def run(self) -> dict[str, float]:
         """Returns the final evaluation.
 
         Raises:
-            NonFiniteLossError: a loss or gradient norm is not finite.
-            ConfigError: the newest checkpoint is damaged.
+            NonFiniteError: a loss, gradient or weight is no number.
+            StorageError: the disk is full or refuses.
+            Stopped: a signal came; the state is saved.
+            ConfigError: no checkpoint can be restored.
         """
-        first = self._checkpoints.restore()
+        first, window = self._checkpoints.restore()
+        self._window.restore(window)
         self._directory.cut_metrics(first, is_finished=first >= self._plan.total_steps)
         self._summaries = tf.summary.create_file_writer(self._directory.summaries)
         if first < self._plan.total_steps:
             self._train(first)
         final = self._evaluate()
-        if final:
-            self._record(self._plan.total_steps, final, "eval")
+        self._note_evaluation(self._plan.total_steps, final)
         self._summaries.close()
         return final
 
     def _train(self, first: int) -> None:
+        if self._rhythm.evaluates(first) and not self._directory.has_metrics(first, "eval/"):
+            self._evaluate_at(first)  # The run ended between the checkpoint and this.
         batches = iter(self._batches(first))
-        progress = Progress(self._stage.config.mode.value, self._plan.total_steps, first)
+        progress = Progress(self._mode, self._plan.total_steps, first)
         self._clock = time.monotonic()
         try:
             for step in range(first + 1, self._plan.total_steps + 1):
-                self._window.append(self._train_step(next(batches)))
+                self._window.add(step, self._train_step(next(batches)))
+                self._timed_steps += 1
                 self._after(step)
                 progress.update(step, lambda step=step: self._text(step))  # type: ignore[misc]
         finally:
@@ -93,58 +106,78 @@ class Loop:
         return self._strategy.distribute_datasets_from_function(of_worker)
 
     def _after(self, step: int) -> None:
-        """Does what is due after ``step`` steps."""
-        plan = self._plan
-        is_last = step == plan.total_steps
-        if is_last or _is_due(step, plan.log_steps) or _is_due(step, plan.checkpoint_steps):
+        """Does what is due after ``step`` steps; whatever comes after the save can be made up for later."""
+        due = self._rhythm.after(step)
+        if due.log:
             self._log(step)
         pause = time.monotonic()
-        if is_last or _is_due(step, plan.checkpoint_steps):
-            self._checkpoints.save()
-        if not is_last and _is_due(step, plan.eval_steps) and (found := self._evaluate()):
-            self._record(step, found, "eval")
-            logging.info("%s: epoch %.1f, top-1 %.2f%%", self._mode, plan.epoch(step), 100 * found["top_1"])
+        if due.save:
+            self._save(step)
+        if due.stop:
+            self._stop.raise_if_made()
+        if due.evaluate:
+            self._evaluate_at(step)
         self._clock += time.monotonic() - pause
+
+    def _save(self, step: int) -> None:
+        self._window.require_finite()
+        require_finite_weights(self._stage.network, step)
+        self._checkpoints.save(self._window.state())
+
+    def _evaluate_at(self, step: int) -> None:
+        try:
+            found = self._evaluate()
+        except Stopped:
+            self._save(step)
+            raise
+        if found:
+            logging.info(
+                "%s: epoch %.1f, top-1 %.2f%%", self._mode, self._plan.epoch(step), 100 * found["top_1"]
+            )
+        self._note_evaluation(step, found)
+
+    def _note_evaluation(self, step: int, found: Mapping[str, float]) -> None:
+        if not found:
+            return
+        self._record(step, found, "eval")
+        if self._checkpoints.is_best(found["top_1"]):
+            self._save(step)
+            self._checkpoints.note_best(step, found["top_1"])
 
     @property
     def _mode(self) -> str:
         return self._stage.config.mode.value
 
     def _log(self, step: int) -> None:
-        """Writes the means since the last call, and refuses those that are no numbers."""
-        values = {name: float(np.mean([m[name] for m in self._window])) for name in self._window[0]}
-        _require_finite(values, step)
+        """Writes the means since the last line, and refuses those that are no numbers."""
+        self._window.require_finite()
+        values = self._window.means()
         seconds = max(time.monotonic() - self._clock, 1e-9)
         values["learning_rate"] = float(self._plan.schedule(step - 1))
-        values["images_per_second"] = len(self._window) * self._plan.batch_size / seconds
+        values["images_per_second"] = self._timed_steps * self._plan.batch_size / seconds
         self._record(step, values, "train")
+        self._warn_of_collapse(step, values)
         self._window.clear()
-        self._clock = time.monotonic()
+        self._clock, self._timed_steps = time.monotonic(), 0
+
+    def _warn_of_collapse(self, step: int, values: Mapping[str, float]) -> None:
+        if step <= self._plan.warmup_steps or self._has_warned:
+            return
+        if warning := collapse_warning(values, self._plan.batch_size):
+            logging.warning("%s: step %d: %s", self._mode, step, warning)
+            self._has_warned = True
 
     def _record(self, step: int, values: Mapping[str, float], kind: str) -> None:
         named = {f"{kind}/{name}": value for name, value in values.items()}
         self._directory.append_metrics({"step": step, "epoch": self._plan.epoch(step), **named})
-        with self._summaries.as_default(step=step):
+        with storing(self._directory.summaries), self._summaries.as_default(step=step):
             for name, value in named.items():
                 tf.summary.scalar(name, value)
 
     def _text(self, step: int) -> str:
         parts = [f"epoch {self._plan.epoch(step):.1f}"]
-        if self._window:
+        if self._timed_steps:
             seconds = max(time.monotonic() - self._clock, 1e-9)
-            parts.append(f"loss {float(self._window[-1]['total_loss']):.4f}")
-            parts.append(f"{len(self._window) * self._plan.batch_size / seconds:,.0f} images/s")
+            parts.append(f"loss {self._window.newest('total_loss'):.4f}")
+            parts.append(f"{self._timed_steps * self._plan.batch_size / seconds:,.0f} images/s")
         return ", ".join(parts)
-
-
-def _is_due(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0
-
-
-def _require_finite(values: Mapping[str, float], step: int) -> None:
-    wrong = [f"{name} {value}" for name, value in values.items() if not np.isfinite(value)]
-    if wrong:
-        raise NonFiniteLossError(
-            f"Training became non-finite by step {step}: {', '.join(wrong)}. The last checkpoint is whole. "
-            "Lower --learning_rate, raise --temperature or --warmup_epochs, and start again."
-        )

@@ -61,7 +61,8 @@ def plan_training(config: RunConfig, *, num_examples: int, replicas: int = 1) ->
         peak_learning_rate=schedules.peak_learning_rate(
             optimizer.learning_rate, optimizer.learning_rate_scaling, batch_size
         ),
-        checkpoint_steps=max(train.checkpoint_epochs * epoch_steps, train.log_steps),
+        checkpoint_steps=train.checkpoint_steps
+        or max(train.checkpoint_epochs * epoch_steps, train.log_steps),
         eval_steps=max(train.eval_epochs * epoch_steps, train.log_steps) if train.eval_epochs else 0,
         log_steps=train.log_steps,
     )

@@ -11,7 +11,7 @@ from tf_simclr.config import RunConfig
 from tf_simclr.data.blur import random_blur
 from tf_simclr.data.pipeline import pretrain_batches
 from tf_simclr.data.source import Source
-from tf_simclr.losses.contrastive import Memory, contrastive_metrics, nt_xent
+from tf_simclr.losses.contrastive import Memory, contrastive_metrics, nt_xent, projection_std
 from tf_simclr.losses.gather import cross_replica_gather
 from tf_simclr.memory.momentum import momentum_copy, move_towards
 from tf_simclr.memory.queue import KeyQueue
@@ -116,6 +116,9 @@ class Pretraining(Stage):
             "contrastive_loss": contrastive.loss,
             "contrastive_accuracy": accuracy,
             "contrastive_entropy": entropy,
+            "projection_std": projection_std(
+                tf.concat([outputs["projection_1"], outputs["projection_2"]], axis=0)
+            ),
         }
         if "logits_1" not in outputs:
             return StageLoss(contrastive.loss, metrics)

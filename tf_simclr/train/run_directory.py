@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 
 from tf_simclr.config import ConfigError
-from tf_simclr.files.whole import append_line, write_text
+from tf_simclr.errors import RunError
+from tf_simclr.files.storing import storing
+from tf_simclr.files.whole import (
+    append_line,
+    clear_leftovers,
+    listed,
+    numbered,
+    rename_directory,
+    write_text,
+)
+from tf_simclr.report.log_file import logged_to
+from tf_simclr.train.lock import LOCK_FILE, Lock
 
 # Settings under which an interrupted run may go on: they change how it is watched, not what it computes.
 FREE_SETTINGS = frozenset(
@@ -27,8 +41,13 @@ FREE_SETTINGS = frozenset(
         "config.train.eval_batch_size",
         "config.train.eval_epochs",
         "config.train.checkpoint_epochs",
+        "config.train.checkpoint_minutes",
+        "config.train.checkpoint_steps",
         "config.train.keep_checkpoint_max",
         "config.train.log_steps",
+        "config.train.max_nonfinite_steps",
+        "config.train.on_nonfinite",
+        "config.train.overwrite",
         "config.train.train_batch_size",  # plan.batch_size is compared instead.
         "config.data.image_size",  # image_size is compared instead.
         "config.train.deterministic",
@@ -39,8 +58,17 @@ FREE_SETTINGS = frozenset(
 )
 
 
+START_ELSEWHERE = (
+    "Give another --model_dir, or --overwrite to start again there (the old run is kept beside it)."
+)
+
+
 class RunDirectory:
-    """Names and contents of everything in a ``--model_dir``."""
+    """Names and contents of everything in a ``--model_dir``.
+
+    From :meth:`begin` on it belongs to this process, until the context is left; what is
+    logged goes to ``log.txt`` as well.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -52,18 +80,58 @@ class RunDirectory:
         self._config = os.path.join(path, "config.json")
         self._metrics = os.path.join(path, "metrics.jsonl")
         self._results = os.path.join(path, "results.json")
+        self._log = os.path.join(path, "log.txt")
+        self._held = contextlib.ExitStack()
 
-    def begin(self, settings: Mapping[str, Any]) -> None:
-        """Writes ``config.json``; in the directory of an earlier run, only if it is the same run.
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        """Lets go of the directory. What ended the run is the last line of its log."""
+        if isinstance(error, (RunError, ConfigError)):
+            logging.error("%s", error)
+        elif error is not None:
+            logging.error("The run ended with an error.", exc_info=error)
+        self._held.close()
+
+    def begin(self, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
+        """Takes the directory, clears what a crash left, and writes ``config.json``.
+
+        In the directory of an earlier run it goes on only if it is the same run;
+        ``overwrite`` moves that run to ``<path>.old-<time>`` instead.
 
         Raises:
             ConfigError: the directory holds a run with other settings (the first
                 difference is named), or a damaged ``config.json``.
+            InUseError: another process works in it.
+            StorageError: the disk is full or refuses.
         """
+        lock = Lock(self.path)
+        lock.take()
+        self._held.callback(lock.release)
+        if overwrite:
+            self._move_aside(lock)
         settings = json.loads(json.dumps(settings))
-        if tf.io.gfile.exists(self._config):
-            self._require_same(settings)
+        self._require_same(settings)
+        for directory in (self.path, self.saved_model, self.summaries):
+            clear_leftovers(directory)
+        self._held.enter_context(logged_to(self._log))
         self.write_config(settings)
+
+    def _move_aside(self, lock: Lock) -> None:
+        """Moves what an earlier run left; nothing of it is lost."""
+        if all(name == LOCK_FILE for name in listed(self.path)):
+            return
+        old = f"{self.path.rstrip('/')}.old-{time.strftime('%Y%m%d-%H%M%S')}"
+        with storing(old):
+            rename_directory(self.path, old)
+        lock.follow(old)
+        fresh = Lock(self.path)
+        fresh.take()
+        self._held.callback(fresh.release)
+        logging.warning(
+            "--overwrite: the earlier run is now %s. Leave --overwrite out to go on with the new one.", old
+        )
 
     def write_config(self, settings: Mapping[str, Any]) -> None:
         """Writes ``config.json``."""
@@ -85,6 +153,11 @@ class RunDirectory:
     def append_metrics(self, values: Mapping[str, float]) -> None:
         """Adds one line to ``metrics.jsonl``."""
         append_line(self._metrics, json.dumps(values))
+
+    def has_metrics(self, step: int, prefix: str) -> bool:
+        """Whether a line of ``step`` holds a metric whose name begins with ``prefix``."""
+        lines = (line for line in self._metric_lines() if line["step"] == step)
+        return any(name.startswith(prefix) for line in lines for name in line)
 
     def last_metrics(self, prefix: str) -> dict[str, float]:
         """Returns the newest metrics whose names begin with ``prefix``, without it."""
@@ -109,21 +182,33 @@ class RunDirectory:
                     continue
 
     def _require_same(self, settings: Mapping[str, Any]) -> None:
-        with tf.io.gfile.GFile(self._config) as file:
-            try:
-                earlier = dict(_flat(json.loads(file.read())))
-            except ValueError as error:
-                raise ConfigError(
-                    f"{self._config} is damaged ({error}). Give another --model_dir, or remove this one."
-                ) from error
+        earlier = self._earlier_settings()
+        if earlier is None:
+            return
         now = dict(_flat(settings))
         for name in sorted(earlier.keys() | now.keys()):
             if _is_free(name) or earlier.get(name) == now.get(name):
                 continue
             raise ConfigError(
                 f"--model_dir={self.path} holds a run with other settings: {name} was {earlier.get(name)!r} "
-                f"and is now {now.get(name)!r}. Give another --model_dir, or the same settings to go on."
+                f"and is now {now.get(name)!r}. Give the same settings to go on, another --model_dir, or "
+                "--overwrite to start again there (the old run is kept beside it)."
             )
+
+    def _earlier_settings(self) -> dict[str, Any] | None:
+        """Returns the settings of the run that the directory holds, flattened; None if it holds none."""
+        if not tf.io.gfile.exists(self._config):
+            if numbered(self.checkpoints):
+                raise ConfigError(
+                    f"--model_dir={self.path} holds checkpoints and no config.json that tells of what. "
+                    f"{START_ELSEWHERE}"
+                )
+            return None
+        with tf.io.gfile.GFile(self._config, "rb") as file:
+            try:
+                return dict(_flat(json.loads(file.read().decode("utf-8"))))
+            except (ValueError, AttributeError) as error:
+                raise ConfigError(f"{self._config} is damaged ({error}). {START_ELSEWHERE}") from error
 
     @staticmethod
     def _write(path: str, values: Mapping[str, Any]) -> None:

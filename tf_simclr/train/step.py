@@ -8,12 +8,15 @@ from typing import Any
 import tensorflow as tf
 
 from tf_simclr.train.stage import Batch, Stage
+from tf_simclr.train.window import GRADIENT_NORMS
 
 TrainStep = Callable[[Any], dict[str, tf.Tensor]]
 
 
 def build_train_step(stage: Stage, optimizer: Any, strategy: tf.distribute.Strategy) -> TrainStep:
-    """Returns a function from a (distributed) batch to metrics: scalars, means over the global batch.
+    """Returns a function from a (distributed) batch to metrics: means over the global batch.
+
+    They are scalars, and ``gradient_norms``, float32 [trainable variables], in their order.
 
     Every replica's loss is divided by the number of replicas and the gradients are
     summed, so one update equals that of a single device with the whole batch.
@@ -39,6 +42,7 @@ def build_train_step(stage: Stage, optimizer: Any, strategy: tf.distribute.Strat
             "weight_decay": decay,
             "total_loss": total,
             "gradient_norm": tf.linalg.global_norm(gradients),
+            GRADIENT_NORMS: tf.stack([tf.norm(gradient) for gradient in gradients]),
         }
 
     @tf.function(autograph=False)

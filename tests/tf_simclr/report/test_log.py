@@ -19,10 +19,10 @@ from tf_simclr.report import log
 )
 def test_own_lines_and_warnings_are_shown(path, level, is_shown):
     record = logging.LogRecord("absl", level, str(log.PROJECT / path), 1, "text", None, None)
-    assert log._is_own_or_warning(record) is is_shown
+    assert log.is_own_or_warning(record) is is_shown
 
 
 def test_the_main_file_is_known_by_a_relative_path_too(monkeypatch):
     monkeypatch.chdir(log.PROJECT / "tests")
     record = logging.LogRecord("absl", logging.INFO, "../run.py", 1, "text", None, None)
-    assert log._is_own_or_warning(record)
+    assert log.is_own_or_warning(record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -77,33 +77,88 @@ class LARS(keras.optimizers.Optimizer):
         self.momentums = [self.add_variable_from_reference(variable, "momentum") for variable in var_list]
         self._built = True
 
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Applies one update to one variable and its velocity."""
-        index = self._index_dict[self._var_key(variable)]
-        velocity = self.momentums[index]
-        rate = tf.cast(self.learning_rate, variable.dtype)
-        gradient = tf.convert_to_tensor(gradient)  # dense, also from IndexedSlices
-        if index not in self._undecayed:
-            gradient += self.coupled_weight_decay * variable
+    def apply_gradients(
+        self,
+        grads_and_vars: Iterable[tuple[tf.Tensor | None, tf.Variable]],
+        name: str | None = None,
+        skip_gradients_aggregation: bool = False,
+        **kwargs: Any,
+    ) -> tf.Tensor:
+        """See Keras; decays the gradients, and scales them with the trust ratios of all variables at once."""
+        is_aggregated = not kwargs.pop("experimental_aggregate_gradients", True)
+        pairs = [(gradient, variable) for gradient, variable in grads_and_vars if gradient is not None]
+        if not (skip_gradients_aggregation or is_aggregated):
+            pairs = self.aggregate_gradients(pairs)
+        with tf.init_scope():
+            self.build([variable for _, variable in pairs])
+        return super().apply_gradients(self._steps(pairs), name, skip_gradients_aggregation=True, **kwargs)
 
+    def _steps(self, pairs: Sequence[tuple[tf.Tensor, tf.Variable]]) -> list[tuple[tf.Tensor, tf.Variable]]:
+        """Returns what :meth:`update_step` adds to each velocity, beside its variable."""
+        decayed = [(self._decayed(gradient, variable), variable) for gradient, variable in pairs]
+        if self.momentum_form == "popular":
+            return decayed
+        rate = tf.cast(self._rate_of_this_step(), tf.float32)
+        scales = [rate] * len(decayed)
+        adapted = [
+            i for i, (_, variable) in enumerate(decayed) if self._index(variable) not in self._unadapted
+        ]
+        if adapted:
+            ratios = self._trust_ratios([decayed[i] for i in adapted])
+            for i, scale in zip(adapted, tf.unstack(rate * ratios), strict=True):
+                scales[i] = scale
+        return [
+            (tf.cast(scale, gradient.dtype) * gradient, variable)
+            for scale, (gradient, variable) in zip(scales, decayed, strict=True)
+        ]
+
+    def _rate_of_this_step(self) -> tf.Tensor:
+        # Not `learning_rate`: Keras moves that on inside its own apply_gradients.
+        rate = self._learning_rate
+        is_schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+        return rate(self.iterations) if is_schedule else rate
+
+    def _index(self, variable: tf.Variable) -> int:
+        return self._index_dict[self._var_key(variable)]
+
+    def _decayed(self, gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
+        gradient = tf.convert_to_tensor(gradient)  # dense, also from IndexedSlices
+        if self._index(variable) in self._undecayed:
+            return gradient
+        return gradient + self.coupled_weight_decay * variable
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Applies one update to one variable and its velocity. ``gradient``: from :meth:`_steps`."""
+        velocity = self.momentums[self._index(variable)]
         if self.momentum_form == "popular":
             velocity.assign(self.momentum * velocity + gradient)
-            variable.assign_sub(rate * self._trust_ratio(variable, velocity, index) * velocity)
+            ratio = 1.0
+            if self._index(variable) not in self._unadapted:
+                ratio = tf.cast(self._trust_ratios([(velocity, variable)])[0], variable.dtype)
+            variable.assign_sub(tf.cast(self.learning_rate, variable.dtype) * ratio * velocity)
             return
-        step = rate * self._trust_ratio(variable, gradient, index) * gradient
-        velocity.assign(self.momentum * velocity + step)
-        variable.assign_sub(self.momentum * velocity + step if self.momentum_form == "nesterov" else velocity)
+        # One kernel that passes over the weights once, where three would make copies.
+        tf.raw_ops.ResourceApplyMomentum(
+            var=variable.handle,
+            accum=velocity.handle,
+            lr=tf.ones([], variable.dtype),
+            grad=gradient,
+            momentum=tf.cast(self.momentum, variable.dtype),
+            use_nesterov=self.momentum_form == "nesterov",
+        )
 
-    def _trust_ratio(self, variable: tf.Variable, direction: tf.Tensor, index: int) -> tf.Tensor | float:
-        """Returns eeta * ||w|| / ||direction||, or 1 where it has no meaning or is not wanted."""
-        if index in self._unadapted:
-            return 1.0
-        weight_norm = tf.norm(variable)
-        direction_norm = tf.norm(direction)
+    def _trust_ratios(self, pairs: Sequence[tuple[tf.Tensor, tf.Variable]]) -> tf.Tensor:
+        """Returns eeta * ||w|| / ||direction|| of k pairs (direction, w), 1 where it has no meaning: [k].
+
+        The arithmetic after the norms is done on vectors: a deep network has hundreds of
+        weights, and as many small operations for each line of it otherwise.
+        """
+        weight_norms = _norms([variable for _, variable in pairs])
+        direction_norms = _norms([direction for direction, _ in pairs])
         # A weight at 0 (a zero-initialised layer) could never leave it with ratio 0.
-        is_meaningful = tf.logical_and(weight_norm > 0, direction_norm > 0)
-        ratio = self.eeta * tf.math.divide_no_nan(weight_norm, direction_norm)
-        return tf.where(is_meaningful, ratio, tf.ones_like(ratio))
+        is_meaningful = tf.logical_and(weight_norms > 0, direction_norms > 0)
+        ratios = self.eeta * tf.math.divide_no_nan(weight_norms, direction_norms)
+        return tf.where(is_meaningful, ratios, tf.ones_like(ratios))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments; names as sorted lists."""
@@ -117,6 +172,12 @@ class LARS(keras.optimizers.Optimizer):
             "no_adaptation": sorted(self.no_adaptation),
             "name": self.name,
         }
+
+
+def _norms(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns the Euclidean norms, float32 [k]."""
+    halves = tf.stack([tf.nn.l2_loss(tf.cast(tensor, tf.float32)) for tensor in tensors])
+    return tf.sqrt(2.0 * halves)
 
 
 def _check_settings(momentum: float, weight_decay: float, eeta: float, momentum_form: str) -> None:

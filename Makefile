@@ -1,5 +1,6 @@
 # make demo    pretrain, fine-tune and distill on the bundled digits, on a CPU
 # make test    the test suite; PYTEST_ARGS="-m 'not slow'" for the fast part
+# make bench   how fast everything is here, at most 15 minutes; BENCH_ARGS="training_step" for a part
 # make lint    ruff and mypy
 # make clean   remove the virtual environment and caches; runs/ stays
 #
@@ -8,19 +9,23 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 SOURCES := flags tf_simclr export benchmarks tests $(wildcard run.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo bench test lint clean
 
 help:  ## Print this list.
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.run-installed
 	$(BIN)/python -m benchmarks.demo
+
+bench: $(VENV)/.run-installed
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 test: $(VENV)/.dev-installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -18,6 +18,7 @@ BATCHES = (32, 64, 128, 256, 512)
 IMAGE_SIZES = (64, 96, 128, 160, 192, 224)  # px; smaller images get another stem
 WIDTHS = (0.25, 0.5, 1, 2)
 DEPTHS = (18, 34, 50, 101)
+KEYS = (0, 16_384, 32_768, 65_536)
 CLASSES = (10, 100, 1000, 10_000)
 FEW = 8  # images a batch where each is costly
 
@@ -25,7 +26,14 @@ FEW = 8  # images a batch where each is costly
 def run() -> Found:
     """Measures all of them."""
     return Found(
-        curves=[batch(BATCHES), image_size(IMAGE_SIZES), width(WIDTHS), depth(DEPTHS), classes(CLASSES)]
+        curves=[
+            batch(BATCHES),
+            image_size(IMAGE_SIZES),
+            width(WIDTHS),
+            depth(DEPTHS),
+            classes(CLASSES),
+            queue(KEYS),
+        ]
     )
 
 
@@ -78,6 +86,18 @@ def classes(values: Sequence[int]) -> Curve:
         "classes",
         values,
         lambda value: steps.finetune_step(*NETWORK, NARROW, size=SIZE, batch=BATCH, classes=int(value)),
+    )
+
+
+def queue(values: Sequence[int]) -> Curve:
+    """Pretraining step by keys in the queue; with none there is no momentum network either."""
+    return _curve(
+        "queue",
+        "keys in the queue",
+        values,
+        lambda value: steps.pretrain_step(
+            *NETWORK, NARROW, f"--memory_size={int(value)}", size=SIZE, batch=BATCH
+        ),
     )
 
 

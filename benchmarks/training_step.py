@@ -14,6 +14,7 @@ from tf_simclr.optim.build import build_optimizer
 SIZE = 32  # px
 BATCH = 64  # images; twice as many views in pretraining
 NETWORK = ("--resnet_depth=18", "--nouse_blur")
+KEYS = 65_536  # in the queue
 LARS_LIMIT = 0.03  # of the step
 YARDSTICK = "matrix products of as many FLOP"
 
@@ -25,6 +26,9 @@ def run(
     products = matrix_products()
     made = {
         "pretrain": steps.pretrain_step(*network, size=size, batch=batch),
+        f"pretrain with {KEYS:,} keys": steps.pretrain_step(
+            *network, f"--memory_size={KEYS}", size=size, batch=batch
+        ),
         "fine-tune": steps.finetune_step(*network, size=size, batch=batch),
         "distill": steps.distill_step(*network, size=size, batch=batch),
     }

@@ -46,6 +46,8 @@ ACTIONS = {
     Mode.DESCRIBE: "tf_simclr.report.architecture.describe_run",
     Mode.CHECK_DATA: "tf_simclr.train.check_data.check_data",
     Mode.EXPORT: "export.kinds.export",
+    Mode.PREDICT: "export.client.predict.predict",
+    Mode.EMBED: "export.client.embed.embed",
 }
 
 
@@ -65,7 +67,7 @@ def _open_start(config: RunConfig) -> StartingPoint | None:
     """Returns the SavedModel that the mode starts from, checked against the flags."""
     flag = "teacher" if config.mode is Mode.DISTILL else "checkpoint"
     path = getattr(config, flag)
-    if path is None or config.mode in (Mode.PRETRAIN, Mode.SUPERVISED):
+    if path is None or not config.starts_from_checkpoint:
         return None
     from export.start import open_start
     from tf_simclr.train.start import check_start

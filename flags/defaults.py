@@ -39,6 +39,8 @@ _BY_MODE: dict[Mode, Values] = {
     Mode.EVAL: {"checkpoint": "runs/finetune"},
     Mode.KNN: {"checkpoint": "runs/pretrain"},
     Mode.EXPORT: {"checkpoint": "runs/distill"},
+    Mode.PREDICT: {"checkpoint": "runs/distill"},
+    Mode.EMBED: {"checkpoint": "runs/pretrain"},
     Mode.CHECK_DATA: {},
 }
 

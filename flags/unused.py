@@ -16,7 +16,7 @@ _ALL = frozenset(FIELD_DEFAULTS)
 _HEAD_FIELDS = _fields("head")
 _LABEL_FIELDS = _fields("labels")
 _PRETRAIN_AUGMENT = frozenset(("color_jitter_strength", "use_blur"))  # The other stages only crop and flip.
-_EXPORT = _fields("export", "servable") - {"trust_saved_model"}
+_EXPORT = _fields("export", "servable", "client") - {"trust_saved_model"}
 _CLASSIFIER = _fields("loss", "memory", "knn") | _EXPORT | _PRETRAIN_AUGMENT | {"teacher"}
 _FROZEN = (
     _fields("augment", "labels", "loss", "memory", "finetune", "optimizer", "knn")
@@ -25,9 +25,12 @@ _FROZEN = (
 )
 _TRAINING_ONLY = _fields("train") - {"eval_batch_size", "seed", "deterministic"}
 
+_ALONE = _FROZEN | _fields("data", "train") | {"model_dir"}  # of a finished network, without a data set
+_ASKED = {"export_name", "top_k", "max_image_pixels"}  # what a client's answers depend on
+
 # Architecture flags count as used where a SavedModel brings the architecture: they are compared with it.
 UNUSED: dict[Mode, frozenset[str]] = {
-    Mode.PRETRAIN: _fields("knn", "export", "servable") | {"checkpoint", "teacher", "distill_alpha"},
+    Mode.PRETRAIN: _fields("knn", "export", "servable", "client") | {"checkpoint", "teacher", "distill_alpha"},
     Mode.FINETUNE: _CLASSIFIER,
     Mode.LINEAR_EVAL: _CLASSIFIER,
     Mode.SUPERVISED: _CLASSIFIER | _HEAD_FIELDS | {"checkpoint", "ft_proj_selector", "trust_saved_model"},
@@ -39,7 +42,9 @@ UNUSED: dict[Mode, frozenset[str]] = {
     Mode.EVAL: _FROZEN | _TRAINING_ONLY | {"train_split"},
     Mode.KNN: (_FROZEN - _fields("knn", "labels")) | _TRAINING_ONLY,
     Mode.DESCRIBE: frozenset(),
-    Mode.EXPORT: (_FROZEN - _EXPORT) | _fields("data", "train") | {"model_dir"},
+    Mode.EXPORT: (_ALONE - _fields("export", "servable")),
+    Mode.PREDICT: _ALONE - _fields("client") - _ASKED,
+    Mode.EMBED: _ALONE - _fields("client") - _ASKED | {"top_k"},
     Mode.CHECK_DATA: _ALL - {"mode", "model_dir", "dataset", "data_dir"},
 }
 
@@ -70,6 +75,14 @@ def _overruled(config: RunConfig) -> frozenset[str]:
         names.add("proj_out_dim")
     if config.mode is Mode.EXPORT:
         names |= _fields("servable") if config.export.export_kind == "hub" else {"export_part"}
+    if config.mode in (Mode.PREDICT, Mode.EMBED):
+        names |= _unused_of_client(config)
     if config.mode is Mode.DISTILL and config.loss.distill_alpha == 1:
         names |= _LABEL_FIELDS
     return frozenset(names)
+
+
+def _unused_of_client(config: RunConfig) -> frozenset[str]:
+    if config.client.server is None:
+        return frozenset({"export_name", "request_timeout", "request_retries"})
+    return _fields("encoder", "head") | {"checkpoint", "top_k", "max_image_pixels"}

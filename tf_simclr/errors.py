@@ -33,6 +33,12 @@ class InUseError(RunError):
     exit_code = 5
 
 
+class ServerError(RunError):
+    """A model server does not answer, or refuses."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
 class Stopped(RunError):
     """A signal asked the run to stop; everything done so far is saved."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -16,6 +16,7 @@ from tf_simclr.model.encoder import FEATURES
 from tf_simclr.model.network import SimCLR
 
 ENCODED = tf.TensorSpec([None], tf.string, name="image_bytes")
+ALL_SIGNATURES = ("serving_default", "images", "embed", "logits")
 NO_CLASS = -1  # index of an image without an answer; its name is ""
 
 Answers = dict[str, tf.Tensor]
@@ -28,8 +29,10 @@ class Servable(NamedTuple):
     variables: tuple[tf.Variable, ...]  # none, but of a network too large for constants
 
 
-def build_servable(network: SimCLR, info: StageInfo, config: ServableConfig) -> Servable:
-    """Returns the signatures of a servable of ``network``.
+def build_servable(
+    network: SimCLR, info: StageInfo, config: ServableConfig, names: Collection[str] = ALL_SIGNATURES
+) -> Servable:
+    """Returns the signatures of a servable of ``network``, those in ``names`` that it has.
 
     Inputs: ``image_bytes``, string [batch], or ``images``, float32 [batch, h, w, 3] in
     [0, 1]; both are cropped and resized as evaluation does. Every output has the
@@ -78,13 +81,14 @@ def build_servable(network: SimCLR, info: StageInfo, config: ServableConfig) -> 
         return tf.function(call, autograph=False).get_concrete_function(IMAGES)
 
     default = classify if classifies else embed
-    signatures = {
-        "serving_default": from_bytes(default),
-        "images": from_pixels(default),
-        "embed": from_bytes(embed),
+    builders = {
+        "serving_default": lambda: from_bytes(default),
+        "images": lambda: from_pixels(default),
+        "embed": lambda: from_bytes(embed),
     }
     if classifies:
-        signatures["logits"] = from_bytes(raw)
+        builders["logits"] = lambda: from_bytes(raw)
+    signatures = {name: build() for name, build in builders.items() if name in names}
     return Servable(signatures, tuple(run.variables))
 
 

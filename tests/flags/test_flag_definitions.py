@@ -6,11 +6,11 @@ import re
 import pytest
 from absl import flags
 
-from flags import data, export, memory, model, optimizer, servable, stages, train
+from flags import client, data, export, memory, model, optimizer, servable, stages, train
 from flags.parse import define_all
 from tf_simclr import config
 
-MODULES = (stages, data, model, memory, optimizer, train, export, servable)
+MODULES = (stages, data, model, memory, optimizer, train, export, servable, client)
 SECTIONS = (
     config.DataConfig,
     config.LabelConfig,
@@ -25,6 +25,7 @@ SECTIONS = (
     config.KnnConfig,
     config.ExportConfig,
     config.ServableConfig,
+    config.ClientConfig,
 )
 
 

@@ -6,6 +6,7 @@ imports TensorFlow or absl, so a wrong setting is refused before anything slow b
 """
 
 from tf_simclr.config.checks import ConfigError
+from tf_simclr.config.client import ClientConfig
 from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
 from tf_simclr.config.export import EXPORT_KINDS, EXPORT_PARTS, ExportConfig
 from tf_simclr.config.memory import MemoryConfig
@@ -30,6 +31,7 @@ __all__ = [
     "EXPORT_PARTS",
     "TRAINING_MODES",
     "AugmentConfig",
+    "ClientConfig",
     "ConfigError",
     "DataConfig",
     "EncoderConfig",

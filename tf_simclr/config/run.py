@@ -7,6 +7,7 @@ import enum
 from typing import Any
 
 from tf_simclr.config.checks import require
+from tf_simclr.config.client import ClientConfig
 from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
 from tf_simclr.config.export import ExportConfig
 from tf_simclr.config.memory import MemoryConfig
@@ -41,7 +42,15 @@ class RunConfig:
     knn: KnnConfig = KnnConfig()
     export: ExportConfig = ExportConfig()
     servable: ServableConfig = ServableConfig()
+    client: ClientConfig = ClientConfig()
     given: frozenset[str] = frozenset()
+
+    @property
+    def starts_from_checkpoint(self) -> bool:
+        """Whether the network at ``checkpoint`` is read; predictions may come from a server instead."""
+        if self.mode in (Mode.PREDICT, Mode.EMBED) and self.client.server is not None:
+            return False
+        return self.mode not in (Mode.PRETRAIN, Mode.SUPERVISED)
 
     def __post_init__(self) -> None:
         if self.mode is Mode.PRETRAIN:

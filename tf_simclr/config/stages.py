@@ -20,6 +20,8 @@ class Mode(str, enum.Enum):
     KNN = "knn"
     DESCRIBE = "describe"
     EXPORT = "export"
+    PREDICT = "predict"
+    EMBED = "embed"
     CHECK_DATA = "check_data"
 
     @property

@@ -30,7 +30,7 @@ _ASKED = {"export_name", "top_k", "max_image_pixels"}  # what a client's answers
 
 # Architecture flags count as used where a SavedModel brings the architecture: they are compared with it.
 UNUSED: dict[Mode, frozenset[str]] = {
-    Mode.PRETRAIN: _fields("knn", "export", "servable", "client") | {"checkpoint", "teacher", "distill_alpha"},
+    Mode.PRETRAIN: _EXPORT | _fields("knn") | {"checkpoint", "teacher", "distill_alpha", "trust_saved_model"},
     Mode.FINETUNE: _CLASSIFIER,
     Mode.LINEAR_EVAL: _CLASSIFIER,
     Mode.SUPERVISED: _CLASSIFIER | _HEAD_FIELDS | {"checkpoint", "ft_proj_selector", "trust_saved_model"},

@@ -3,6 +3,7 @@
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -65,6 +66,7 @@ def workplace(tmp_path_factory):
         for i in range(4):
             pixels = rng.integers(0, 256, (20 + i, 30, 3), np.uint8)
             (folder / f"{i}.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    shutil.copytree(folders[0], root / "photos" / "new")
     images, labels = rng.integers(0, 256, (40, 28, 28), np.uint8), np.arange(40) % 10
     np.savez(
         root / "fashion.npz", train_images=images, train_labels=labels, test_images=images, test_labels=labels

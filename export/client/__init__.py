@@ -1,1 +1,1 @@
-"""Answers for image files, from a server or from a network on this machine. Import the submodules you need."""
+"""Answers for image files, from a server or from a network on this machine. Import the submodules."""

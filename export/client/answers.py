@@ -28,7 +28,9 @@ def find_images(pattern: str | None) -> list[str]:
         ConfigError: there is none.
     """
     if not pattern:
-        raise ConfigError("--images is missing. Name a folder, a file or a pattern, such as --images='in/*.jpg'.")
+        raise ConfigError(
+            "--images is missing. Name a folder, a file or a quoted pattern, such as --images='in/*.jpg'."
+        )
     pattern = os.path.expanduser(pattern)
     if os.path.isdir(pattern):
         everything = glob.iglob(os.path.join(glob.escape(pattern), "**", "*"), recursive=True)

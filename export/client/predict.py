@@ -13,7 +13,9 @@ from tf_simclr.errors import ServerError
 from tf_simclr.model.start import StartingPoint
 
 SIGNATURE = "serving_default"
-NO_CLASSIFIER = "is no classifier. Use --mode=embed for its features, or give a fine-tuned or distilled model."
+NO_CLASSIFIER = (
+    "is no classifier. Use --mode=embed for its features, or give a fine-tuned or distilled model."
+)
 
 
 def predict(config: RunConfig, start: StartingPoint | None) -> dict[str, Any] | None:

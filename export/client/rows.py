@@ -32,7 +32,7 @@ def prediction_writer(path: str | None) -> Iterator[WriteRow]:
         yield _json_rows(sys.stdout)
         return
     with storing(path):
-        stream = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115: closed below
+        stream = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115
         rows = _csv_rows(stream) if path.endswith(".csv") else _json_rows(stream)
 
     def write(file: str, answer: Answer) -> None:
@@ -61,7 +61,9 @@ def _text(name: bytes | str) -> str:
 
 def _json_rows(stream: TextIO) -> WriteRow:
     def write(file: str, answer: Answer) -> None:
-        value = {"error": answer} if isinstance(answer, str) else {"classes": _classes(answer)}
+        value: dict[str, Any] = (
+            {"error": answer} if isinstance(answer, str) else {"classes": _classes(answer)}
+        )
         stream.write(json.dumps({"image": file, **value}) + "\n")
 
     return write

@@ -20,6 +20,8 @@ ALL_SIGNATURES = ("serving_default", "images", "embed", "logits")
 NO_CLASS = -1  # index of an image without an answer; its name is ""
 
 Answers = dict[str, tf.Tensor]
+Answer = Callable[[tf.Tensor, tf.Tensor], Answers]
+Prepare = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 class Servable(NamedTuple):
@@ -51,45 +53,45 @@ def build_servable(
     """
     folded = folded_copy(network)  # held until the end: functions hold their variables weakly
     run = _network_function(folded, info.image_size)
-    classifies = is_classifier(network.architecture)
-    top_k = _top_k(info, config.top_k) if classifies else None
+    answers = _answers(info, config.top_k)
+    answers["images"] = answers["serving_default"]
+    signatures = {
+        name: _signature(*_preparation(name, info.image_size, config.max_image_pixels), run, answer)
+        for name, answer in answers.items()
+        if name in names
+    }
+    return Servable(signatures, tuple(run.variables))
+
+
+def _preparation(name: str, size: int, max_pixels: int) -> tuple[Prepare, tf.TensorSpec]:
+    """Returns what makes images and valid of a signature's input, and the input."""
+    if name == "images":
+        return lambda images: prepare_batch(images, size), IMAGES
+    return lambda encoded: decode_batch(encoded, size, max_pixels), ENCODED
+
+
+def _signature(prepare: Prepare, spec: tf.TensorSpec, run: Any, answer: Answer) -> Any:
+    def call(inputs: tf.Tensor) -> Answers:
+        images, valid = prepare(inputs)
+        return _blank_invalid(answer(*run(images)), valid)
+
+    return tf.function(call, autograph=False).get_concrete_function(spec)
+
+
+def _answers(info: StageInfo, k: int) -> dict[str, Answer]:
+    """Returns, by signature, the functions (features, logits) → outputs."""
 
     def embed(features: tf.Tensor, logits: tf.Tensor) -> Answers:
         del logits
         return {"features": features}
 
-    def classify(features: tf.Tensor, logits: tf.Tensor) -> Answers:
-        del features
-        return top_k(logits) if top_k else {}
-
     def raw(features: tf.Tensor, logits: tf.Tensor) -> Answers:
         del features
         return {"logits": logits}
 
-    def from_bytes(answer: Callable[..., Answers]) -> Any:
-        def call(image_bytes: tf.Tensor) -> Answers:
-            images, valid = decode_batch(image_bytes, info.image_size, config.max_image_pixels)
-            return _blank_invalid(answer(*run(images)), valid)
-
-        return tf.function(call, autograph=False).get_concrete_function(ENCODED)
-
-    def from_pixels(answer: Callable[..., Answers]) -> Any:
-        def call(images: tf.Tensor) -> Answers:
-            prepared, valid = prepare_batch(images, info.image_size)
-            return _blank_invalid(answer(*run(prepared)), valid)
-
-        return tf.function(call, autograph=False).get_concrete_function(IMAGES)
-
-    default = classify if classifies else embed
-    builders = {
-        "serving_default": lambda: from_bytes(default),
-        "images": lambda: from_pixels(default),
-        "embed": lambda: from_bytes(embed),
-    }
-    if classifies:
-        builders["logits"] = lambda: from_bytes(raw)
-    signatures = {name: build() for name, build in builders.items() if name in names}
-    return Servable(signatures, tuple(run.variables))
+    if not is_classifier(info.architecture):
+        return {"serving_default": embed, "embed": embed}
+    return {"serving_default": _top_k(info, k), "embed": embed, "logits": raw}
 
 
 def _network_function(folded: SimCLR, size: int) -> Any:
@@ -105,11 +107,12 @@ def _network_function(folded: SimCLR, size: int) -> Any:
     return tf.function(call, autograph=False).get_concrete_function(spec)
 
 
-def _top_k(info: StageInfo, k: int) -> Callable[[tf.Tensor], Answers]:
+def _top_k(info: StageInfo, k: int) -> Answer:
     classes = info.architecture.num_classes
     names = info.class_names or tuple(str(i) for i in range(classes))
 
-    def answer(logits: tf.Tensor) -> Answers:
+    def answer(features: tf.Tensor, logits: tf.Tensor) -> Answers:
+        del features
         probabilities, indices = tf.math.top_k(tf.nn.softmax(logits), min(k, classes))
         return {
             "class_indices": tf.cast(indices, tf.int64),

@@ -90,7 +90,10 @@ def test_help_texts_are_unique_sentences():
     "name, expected",
     [
         ("learning_rate", "Default: 0.1 (pretrain, linear_eval, supervised, distill); 0.005 (finetune)."),
-        ("checkpoint", "Default: runs/pretrain (finetune, linear_eval, knn); runs/finetune (eval); runs/di"),
+        (
+            "checkpoint",
+            "Default: runs/pretrain (finetune, linear_eval, knn, embed); runs/finetune (eval); runs/di",
+        ),
         ("teacher", "Default: runs/finetune (distill)."),
         ("resnet_depth", "Default: 50. On digits: 18."),
         ("use_blur", "Default: True. On digits: False."),

@@ -25,6 +25,6 @@ class ClientConfig:
         require_not_negative("request_retries", self.request_retries)
         require(
             self.server is None or re.fullmatch(r"(grpc|https?)://[^/:]+:\d+/?", self.server) is not None,
-            f"--server={self.server} is no address of a server. Use grpc://HOST:PORT or http://HOST:PORT, such "
-            "as grpc://localhost:8500.",
+            f"--server={self.server} is no address of a server. Use grpc://HOST:PORT or http://HOST:PORT, "
+            "such as grpc://localhost:8500.",
         )

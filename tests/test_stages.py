@@ -13,7 +13,7 @@ from export.start import open_start
 from flags.parse import parse
 from tf_simclr.config import ConfigError
 from tf_simclr.model.network import named_variables
-from tf_simclr.train import execute, loop
+from tf_simclr.train import execute
 
 TINY = ["--width_multiplier=0.125", "--image_size=8", "--train_batch_size=32", "--log_steps=2"]
 STEPS = 4
@@ -198,59 +198,6 @@ def test_describe_tells_the_savedmodel(pretrained, capsys):
     run.run(parse(["--mode=describe", f"--checkpoint={pretrained}"]))
     text = capsys.readouterr().out
     assert "ResNet-18 0.125x, images 8x8x3" in text and "projection_head" in text
-
-
-class Killed(Exception):
-    pass
-
-
-@pytest.mark.parametrize("mode", ["pretrain", "finetune", "distill"])
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(mode, pretrained, finetuned, tmp_path, monkeypatch):
-    flags = ["--deterministic", "--checkpoint_epochs=1", "--use_blur=true", "--optimizer=lars"]
-    flags += {"finetune": [f"--checkpoint={pretrained}"], "distill": [f"--teacher={finetuned}"]}.get(mode, [])
-    if mode == "pretrain":
-        flags += ["--memory_size=128", "--memory_momentum=0.9"]
-    flags = [flag for flag in flags if mode == "pretrain" or "blur" not in flag]
-    try:
-        start_run(mode, tmp_path / "straight", *flags)
-
-        save = loop.Checkpoints.save
-
-        def save_and_die(self, window):
-            save(self, window)
-            raise Killed
-
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(loop.Checkpoints, "save", save_and_die)
-            start_run(mode, tmp_path / "stopped", *flags, "--checkpoint_steps=2")
-        assert not (tmp_path / "stopped" / "results.json").exists()
-        start_run(mode, tmp_path / "stopped", *flags)
-    finally:
-        disable_determinism()
-    assert_equal_values(
-        values_of(network_of(tmp_path / "stopped")), values_of(network_of(tmp_path / "straight"))
-    )
-    assert_equal_values(checkpoint_of(tmp_path / "stopped"), checkpoint_of(tmp_path / "straight"))
-    straight = [
-        line["train/total_loss"] for line in metrics(tmp_path / "straight") if "train/total_loss" in line
-    ]
-    stopped = [
-        line["train/total_loss"] for line in metrics(tmp_path / "stopped") if "train/total_loss" in line
-    ]
-    assert stopped == straight
-
-
-def checkpoint_of(directory):
-    """All numbers of the newest checkpoint: networks, optimizer, step, momentum network and queue."""
-    reader = tf.train.load_checkpoint(str(directory / "checkpoints"))
-    names = [name for name in reader.get_variable_to_shape_map() if "VARIABLE_VALUE" in name]
-    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
-
-
-def disable_determinism():
-    from tensorflow.python.framework import config as framework_config  # There is no public way back.
-
-    framework_config.disable_op_determinism()
 
 
 def test_a_finished_run_is_not_trained_again(pretrained, tmp_path):

@@ -15,14 +15,17 @@ LINE = logging.Formatter("%(asctime)s %(levelname).1s %(message)s", "%Y-%m-%d %H
 
 
 @contextlib.contextmanager
-def logged_to(path: str) -> Iterator[None]:
-    """Adds the lines that the terminal shows to the file ``path`` too, with their dates."""
+def logged_to(path: str) -> Iterator[logging.Handler]:
+    """Adds the lines that the terminal shows to the file ``path`` too, with their dates.
+
+    Yields what writes to the file alone.
+    """
     with storing(path):
         handler = _FileHandler(path)
     root = logging.getLogger()
     root.addHandler(handler)
     try:
-        yield
+        yield handler
     finally:
         root.removeHandler(handler)
         handler.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging as std_logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -82,16 +83,19 @@ class RunDirectory:
         self._results = os.path.join(path, "results.json")
         self._log = os.path.join(path, "log.txt")
         self._held = contextlib.ExitStack()
+        self._log_file: std_logging.Handler | None = None  # The terminal gets the reason from run.py.
 
     def __enter__(self) -> RunDirectory:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         """Lets go of the directory. What ended the run is the last line of its log."""
-        if isinstance(error, (RunError, ConfigError)):
-            logging.error("%s", error)
-        elif error is not None:
-            logging.error("The run ended with an error.", exc_info=error)
+        if error is not None and self._log_file is not None:
+            is_expected = isinstance(error, (RunError, ConfigError))
+            values = {"msg": str(error), "levelname": "ERROR", "levelno": std_logging.ERROR}
+            trace_too = {} if is_expected else {"exc_info": (kind, error, trace)}
+            self._log_file.emit(std_logging.makeLogRecord(values | trace_too))
+        self._log_file = None
         self._held.close()
 
     def begin(self, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
@@ -115,7 +119,7 @@ class RunDirectory:
         self._require_same(settings)
         for directory in (self.path, self.saved_model, self.summaries):
             clear_leftovers(directory)
-        self._held.enter_context(logged_to(self._log))
+        self._log_file = self._held.enter_context(logged_to(self._log))
         self.write_config(settings)
 
     def _move_aside(self, lock: Lock) -> None:

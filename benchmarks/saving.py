@@ -42,7 +42,7 @@ def _checkpoint(stage: Stage, path: pathlib.Path) -> Work:
 
     def write() -> None:
         optimizer.iterations.assign_add(1)  # A step that is there already isn't written again.
-        checkpoints.save()
+        checkpoints.save({})
 
     count = sum(int(np.prod(v.shape)) for v in (*stage.network.variables, *stage.network.trainable_variables))
     return write, checkpoints.restore, 4 * count

@@ -12,6 +12,7 @@ def define(flag_values: flags.FlagValues) -> None:
     """Registers the flags of TrainConfig."""
     _define_amount(flag_values)
     _define_rhythm(flag_values)
+    _define_speed(flag_values)
     _define_repeatability(flag_values)
     _define_trouble(flag_values)
 
@@ -82,6 +83,23 @@ def _define_rhythm(flag_values: flags.FlagValues) -> None:
         "log_steps",
         TrainConfig.log_steps,
         "Training steps between two lines of metrics.jsonl and two TensorBoard points, at least 1.",
+        flag_values=flag_values,
+    )
+
+
+def _define_speed(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "steps_per_loop",
+        TrainConfig.steps_per_loop,
+        "Most training steps in one call of TensorFlow, at least 1; changes speed, not results. A call ends "
+        "where a log line, a checkpoint or an evaluation is due. For GPUs and TPUs whose steps are short; a "
+        "signal then stops the run after the call and not after the step.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "profile_steps",
+        TrainConfig.profile_steps,
+        "FIRST,LAST: record a profile of these training steps for TensorBoard, in MODEL_DIR/summaries.",
         flag_values=flag_values,
     )
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from tf_simclr.config.checks import require, require_choice, require_not_negative, require_positive
+
+_STEP_RANGE = re.compile(r"\d+,\d+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,8 @@ class TrainConfig:
     eval_epochs: int = 10  # evaluate every so many epochs; 0: only at the end
     keep_checkpoint_max: int = 5
     log_steps: int = 50  # summaries and metrics.jsonl
+    steps_per_loop: int = 1  # training steps in one call of TensorFlow
+    profile_steps: str | None = None  # "first,last": record a TensorBoard profile of these steps
     seed: int = 0
     deterministic: bool = False  # bit-for-bit repeatable kernels, slower
     on_nonfinite: str = "stop"  # stop: end the run; skip: leave the step out
@@ -60,6 +65,7 @@ class TrainConfig:
             "checkpoint_epochs",
             "keep_checkpoint_max",
             "log_steps",
+            "steps_per_loop",
             "max_nonfinite_steps",
         ):
             require_positive(name, getattr(self, name))
@@ -67,3 +73,20 @@ class TrainConfig:
         require_not_negative("checkpoint_minutes", self.checkpoint_minutes)
         require_not_negative("eval_epochs", self.eval_epochs)
         require_not_negative("seed", self.seed)
+        require(
+            self.profile_steps is None or _STEP_RANGE.fullmatch(self.profile_steps) is not None,
+            f"--profile_steps must be two step numbers, such as 10,12. Received {self.profile_steps!r}.",
+        )
+        first, last = self.profiled_steps or (1, 1)
+        require(
+            1 <= first <= last,
+            f"--profile_steps begins at step 1 or later and ends no earlier. Received {self.profile_steps}.",
+        )
+
+    @property
+    def profiled_steps(self) -> tuple[int, int] | None:
+        """First and last step of ``profile_steps``; None = no profile."""
+        if self.profile_steps is None:
+            return None
+        first, last = map(int, self.profile_steps.split(","))
+        return first, last

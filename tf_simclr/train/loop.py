@@ -16,9 +16,11 @@ from tf_simclr.train.checkpoint import Checkpoints
 from tf_simclr.train.collapse import collapse_warning
 from tf_simclr.train.nonfinite import require_finite_weights, skipping, training_state
 from tf_simclr.train.plan import TrainPlan
+from tf_simclr.train.profile import Profile
 from tf_simclr.train.progress import Progress
 from tf_simclr.train.rhythm import Rhythm
 from tf_simclr.train.run_directory import RunDirectory
+from tf_simclr.train.several import in_one_call, one_by_one
 from tf_simclr.train.stage import Stage
 from tf_simclr.train.step import build_train_step
 from tf_simclr.train.stop import StopRequest
@@ -49,14 +51,16 @@ class Loop:
             self._checkpoints = Checkpoints(
                 directory.checkpoints, stage.network, optimizer, train.keep_checkpoint_max, extra
             )
-        self._train_step = build_train_step(stage, optimizer, strategy)
+        train_step = build_train_step(stage, optimizer, strategy)
         skips = train.on_nonfinite == "skip"
         if skips:
             state = training_state(stage.network, optimizer, extra)
-            self._train_step = skipping(self._train_step, state, strategy)
+            train_step = skipping(train_step, state, strategy)
+        self._train_steps = (in_one_call if train.steps_per_loop > 1 else one_by_one)(train_step)
         names = [variable.name for variable in stage.network.trainable_variables]
         self._window = Window(names, tolerated=train.max_nonfinite_steps if skips else 0)
         self._rhythm = Rhythm(plan, stop, minutes=train.checkpoint_minutes)
+        self._profile = Profile(train.profiled_steps, directory.summaries)
         self._clock, self._timed_steps = time.monotonic(), 0
         self._has_warned = False
 
@@ -87,13 +91,26 @@ class Loop:
         progress = Progress(self._mode, self._plan.total_steps, first)
         self._clock = time.monotonic()
         try:
-            for step in range(first + 1, self._plan.total_steps + 1):
-                self._window.add(step, self._train_step(next(batches)))
-                self._timed_steps += 1
+            step = first
+            while step < self._plan.total_steps:
+                step = self._advance(batches, step)
                 self._after(step)
                 progress.update(step, lambda step=step: self._text(step))  # type: ignore[misc]
         finally:
+            self._profile.close()
             progress.close()
+
+    def _advance(self, batches: Any, step: int) -> int:
+        """Runs as many steps in one call as may be; returns how many are done then."""
+        at_most = self._stage.config.train.steps_per_loop
+        count = self._rhythm.steps_together(step, at_most, self._profile.bounds())
+        self._profile.before(step + 1)
+        for metrics in self._train_steps(batches, count):
+            step += 1
+            self._window.add(step, metrics)
+        self._profile.after(step)
+        self._timed_steps += count
+        return step
 
     def _batches(self, first: int) -> Any:
         def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:

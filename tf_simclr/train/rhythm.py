@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tf_simclr.train.plan import TrainPlan
 from tf_simclr.train.stop import StopRequest
@@ -42,6 +42,18 @@ class Rhythm:
         self._plan, self._stop, self._minutes = plan, stop, minutes
         self._agree, self._clock = agree, clock
         self._saved = clock()
+
+    def steps_together(self, step: int, at_most: int, bounds: Iterable[int] = ()) -> int:
+        """Returns how many steps from ``step`` on may run before anything is due by their number.
+
+        ``bounds``: steps at which something else wants to be asked.
+        """
+        plan = self._plan
+        ends = [plan.total_steps, step + at_most, *(bound for bound in bounds if bound > step)]
+        for every in (plan.log_steps, plan.checkpoint_steps, plan.eval_steps):
+            if every > 0:
+                ends.append((step // every + 1) * every)
+        return min(ends) - step
 
     def after(self, step: int) -> Due:
         """Returns what is due now that ``step`` steps are done."""

@@ -49,6 +49,8 @@ FREE_SETTINGS = frozenset(
         "config.train.max_nonfinite_steps",
         "config.train.on_nonfinite",
         "config.train.overwrite",
+        "config.train.profile_steps",
+        "config.train.steps_per_loop",
         "config.train.train_batch_size",  # plan.batch_size is compared instead.
         "config.data.image_size",  # image_size is compared instead.
         "config.train.deterministic",

@@ -16,7 +16,7 @@ from export.client.answers import Ask
 from export.client.retry import TryAgain, with_retries
 from tf_simclr.errors import ServerError
 
-PASSING = (429, 503, 504)
+PASSING = (503, 504)
 
 
 def ask_rest(url: str, model: str, timeout: float, retries: int) -> Ask:

@@ -48,6 +48,7 @@ ACTIONS = {
     Mode.EXPORT: "export.kinds.export",
     Mode.PREDICT: "export.client.predict.predict",
     Mode.EMBED: "export.client.embed.embed",
+    Mode.SERVE: "export.server.serve.serve",
 }
 
 

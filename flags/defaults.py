@@ -41,6 +41,7 @@ _BY_MODE: dict[Mode, Values] = {
     Mode.EXPORT: {"checkpoint": "runs/distill"},
     Mode.PREDICT: {"checkpoint": "runs/distill"},
     Mode.EMBED: {"checkpoint": "runs/pretrain"},
+    Mode.SERVE: {"checkpoint": "runs/distill"},
     Mode.CHECK_DATA: {},
 }
 

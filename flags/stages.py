@@ -26,7 +26,7 @@ def _define_run(flag_values: flags.FlagValues) -> None:
         "from random weights. distill: a student from a teacher's predictions. eval: accuracy of a "
         "classifier. knn: accuracy of a nearest-neighbour classifier on features. describe: print the plan "
         "and stop. export: make a module for other programs, or a servable. predict: classes of image files, "
-        "from a network or a server. embed: features of image files. "
+        "from a network or a server. embed: features of image files. serve: answer over gRPC and REST. "
         "check_data: read a whole data set and report its sizes, classes, unusable and duplicate images.",
         flag_values=flag_values,
     )

@@ -16,7 +16,7 @@ _ALL = frozenset(FIELD_DEFAULTS)
 _HEAD_FIELDS = _fields("head")
 _LABEL_FIELDS = _fields("labels")
 _PRETRAIN_AUGMENT = frozenset(("color_jitter_strength", "use_blur"))  # The other stages only crop and flip.
-_EXPORT = _fields("export", "servable", "client") - {"trust_saved_model"}
+_EXPORT = _fields("export", "servable", "client", "server") - {"trust_saved_model"}
 _CLASSIFIER = _fields("loss", "memory", "knn") | _EXPORT | _PRETRAIN_AUGMENT | {"teacher"}
 _FROZEN = (
     _fields("augment", "labels", "loss", "memory", "finetune", "optimizer", "knn")
@@ -44,6 +44,10 @@ UNUSED: dict[Mode, frozenset[str]] = {
     Mode.DESCRIBE: frozenset(),
     Mode.EXPORT: (_ALONE - _fields("export", "servable")),
     Mode.PREDICT: _ALONE - _fields("client") - _ASKED,
+    Mode.SERVE: (_ALONE | _fields("encoder", "head") | {"keep_versions"})
+    - _fields("server")
+    - _ASKED
+    - {"max_batch_size"},
     Mode.EMBED: _ALONE - _fields("client") - _ASKED | {"top_k"},
     Mode.CHECK_DATA: _ALL - {"mode", "model_dir", "dataset", "data_dir"},
 }

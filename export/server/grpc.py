@@ -24,6 +24,7 @@ from export.server.predict import Predictor
 from export.server.refusal import Refusal, invalid
 from export.server.version import DEFAULT_SIGNATURE
 
+POINTER_BYTES = 8  # of a string in an array, wherever the string itself lies
 SIGNATURE_FIELD = "signature_def"
 
 
@@ -34,7 +35,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._predictor = predictor
         self._max_tensor_bytes = max_tensor_bytes
 
-    def Predict(self, request: Any, context: grpc.ServicerContext) -> Message:  # noqa: N802
+    def Predict(self, request: Any, context: grpc.ServicerContext) -> Message:
         """Runs one signature; ``output_filter`` chooses among its outputs."""
         with _refusing(context):
             spec = request.model_spec
@@ -52,12 +53,14 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             return response
         raise AssertionError  # context.abort has raised.
 
-    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Message:  # noqa: N802
+    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Message:
         """Returns the signatures; ``signature_def`` is the only field that there is."""
         with _refusing(context):
             if list(request.metadata_field) != [SIGNATURE_FIELD]:
                 raise invalid(f"metadata_field must be {SIGNATURE_FIELD}.")
-            with self._predictor.version(request.model_spec.name, asked_version(request.model_spec)) as version:
+            with self._predictor.version(
+                request.model_spec.name, asked_version(request.model_spec)
+            ) as version:
                 response = get_model_metadata_pb2.GetModelMetadataResponse()
                 response.model_spec.name = request.model_spec.name
                 response.model_spec.version.value = version.number
@@ -72,8 +75,9 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """A few bytes can describe a huge tensor of one repeated value, so its size is looked at before."""
         sizes = [dim.size for dim in proto.tensor_shape.dim]
         try:
-            bytes_ = math.prod(sizes) * tf.as_dtype(proto.dtype).size
-            if min(sizes, default=0) < 0 or bytes_ > self._max_tensor_bytes:
+            dtype = tf.as_dtype(proto.dtype)
+            size = math.prod(sizes) * (POINTER_BYTES if dtype == tf.string else dtype.size)
+            if min(sizes, default=0) < 0 or size > self._max_tensor_bytes:
                 raise invalid(f"Input {name} is larger than {self._max_tensor_bytes} bytes.")
             return tf.make_ndarray(proto)
         except (TypeError, ValueError, KeyError, IndexError) as error:
@@ -86,7 +90,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
 
-    def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Message:  # noqa: N802
+    def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Message:
         """Returns the states of the versions seen so far, or of the one asked for."""
         with _refusing(context):
             self._predictor.check_name(request.model_spec.name)

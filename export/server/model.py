@@ -51,7 +51,8 @@ class Model:
         """Returns the state of every version seen so far, newest first."""
         with self._lock:
             return {
-                number: dataclasses.replace(state) for number, state in sorted(self._states.items(), reverse=True)
+                number: dataclasses.replace(state)
+                for number, state in sorted(self._states.items(), reverse=True)
             }
 
     @contextlib.contextmanager
@@ -94,7 +95,11 @@ class Model:
         for name in reversed(numbered(self._directory)):
             path = os.path.join(self._directory, name)
             has_manifest = tf.io.gfile.exists(os.path.join(path, MANIFEST_FILE))
-            if is_complete(path) if has_manifest else tf.io.gfile.exists(os.path.join(path, SAVED_MODEL_FILE)):
+            if (
+                is_complete(path)
+                if has_manifest
+                else tf.io.gfile.exists(os.path.join(path, SAVED_MODEL_FILE))
+            ):
                 found.append(int(name))
         return found
 
@@ -103,7 +108,7 @@ class Model:
         try:
             loaded = Version(number, self._path(number), self._trusted)
         except ConfigError as error:
-            logging.error("Version %d of %s is not loaded: %s", number, self.name, error)  # noqa: TRY400
+            logging.error("Version %d of %s is not loaded: %s", number, self.name, error)
             self._set(number, State("END", LOAD_FAILED))
             return False
         except Exception:  # Whatever a foreign SavedModel does, the version before goes on.
@@ -141,9 +146,7 @@ class Model:
             if version is None:
                 raise Refusal("UNAVAILABLE", f"The model {self.name} is being loaded.")
             if number not in (None, version.number):
-                raise Refusal(
-                    "NOT_FOUND", f"Servable not found for request: Specific({self.name}, {number})"
-                )
+                raise Refusal("NOT_FOUND", f"Servable not found for request: Specific({self.name}, {number})")
             self._users[version] += 1
             return version
 

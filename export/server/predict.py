@@ -71,7 +71,7 @@ class Predictor:
 
 
 def check_inputs(inputs: Mapping[str, np.ndarray], wanted: Mapping[str, Any], max_batch_size: int) -> None:
-    """Raises Refusal unless ``inputs`` have the names, dtypes and shapes of ``wanted``, and one batch size."""
+    """Raises Refusal unless ``inputs`` have names, dtypes and shapes of ``wanted``, and one batch size."""
     extra, missing = sorted(set(inputs) - set(wanted)), sorted(set(wanted) - set(inputs))
     if extra or missing:
         raise invalid(
@@ -85,7 +85,8 @@ def check_inputs(inputs: Mapping[str, np.ndarray], wanted: Mapping[str, Any], ma
         raise invalid(f"All inputs need the same batch size, at least 1. Received {sorted(sizes)}.")
     if max(sizes) > max_batch_size:
         raise invalid(
-            f"Task size {max(sizes)} is larger than maximum input batch size {max_batch_size}. Divide the batch."
+            f"Task size {max(sizes)} is larger than maximum input batch size {max_batch_size}. "
+            "Divide the batch."
         )
 
 

@@ -20,6 +20,7 @@ from export.server.version import DEFAULT_SIGNATURE
 PATH = re.compile(
     r"/v1/models/(?P<name>[^/:]+)(/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?(?P<what>/metadata|:\w+)?"
 )
+CHUNK_BYTES = 1 << 20
 IDLE_SECONDS = 30  # a client that neither sends nor reads is dropped
 
 
@@ -29,7 +30,9 @@ class RestServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, address: tuple[str, int], predictor: Predictor, max_request_bytes: int, max_connections: int) -> None:
+    def __init__(
+        self, address: tuple[str, int], predictor: Predictor, max_request_bytes: int, max_connections: int
+    ) -> None:
         self.predictor = predictor
         self.max_request_bytes = max_request_bytes
         self._room = threading.Semaphore(max_connections)
@@ -57,10 +60,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server_version, sys_version = "tf_simclr", ""
     timeout = IDLE_SECONDS
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._answer(self._get)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self._answer(self._post)
 
     def log_message(self, format: str, *arguments: Any) -> None:
@@ -113,6 +116,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not length.isdigit():
             raise invalid("The request needs a Content-Length.")
         if int(length) > self.server.max_request_bytes:
+            self._discard(min(int(length), 4 * self.server.max_request_bytes))
             raise Refusal(
                 "RESOURCE_EXHAUSTED", f"The request is larger than {self.server.max_request_bytes} bytes."
             )
@@ -123,6 +127,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not isinstance(body, dict):
             raise invalid("JSON Parse error: the request's body must be an object.")
         return body
+
+    def _discard(self, length: int) -> None:
+        """Reads on, so that the client has sent all and reads the answer; closing at once would lose it."""
+        while length > 0 and (data := self.rfile.read(min(length, CHUNK_BYTES))):
+            length -= len(data)
 
     def _answer(self, make: Any) -> None:
         try:

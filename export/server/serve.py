@@ -14,10 +14,10 @@ from absl import logging
 
 from export.info import STAGE_FILE
 from export.locate import SAVED_MODEL_FILE
+from export.servable.write import write_servable
 from export.server.model import Model
 from export.server.server import Server
 from export.start import open_start
-from export.servable.write import write_servable
 from tf_simclr.config import ConfigError, RunConfig
 from tf_simclr.files.whole import numbered
 
@@ -47,7 +47,7 @@ def serve(config: RunConfig, start: None = None) -> None:
 
 @contextlib.contextmanager
 def _servable(config: RunConfig) -> Iterator[tuple[str, str]]:
-    """Yields the model's name and the directory of its versions; a run is exported for as long as it lasts."""
+    """Yields the model's name and the directory of its versions; a run is exported for the time being."""
     path = config.checkpoint or ""
     if _is_servable_directory(path):
         for name in sorted(config.given & {"top_k", "max_image_pixels"}):
@@ -79,8 +79,8 @@ def _announce(server: Server, model: Model, config: RunConfig, stop: threading.E
         if states and all(state.error for state in states.values()):
             server.stop()
             raise ConfigError(
-                f"No version in --checkpoint={config.checkpoint} can be loaded; the log above says why. Export it "
-                "again: `python run.py --mode=export --export_kind=serving`."
+                f"No version in --checkpoint={config.checkpoint} can be loaded; the log above says why. "
+                "Export it again: `python run.py --mode=export --export_kind=serving`."
             )
     if not stop.is_set():
         host = config.server.host

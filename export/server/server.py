@@ -49,7 +49,9 @@ class Server:
             if not self.grpc_port:
                 raise OSError("the port is taken")
         except (RuntimeError, OSError) as error:
-            raise ConfigError(f"--grpc_port={config.grpc_port} cannot be used on {config.host}: is it taken?") from error
+            raise ConfigError(
+                f"--grpc_port={config.grpc_port} cannot be used on {config.host}: is it taken?"
+            ) from error
         try:
             self._rest = RestServer((config.host, config.rest_port), predictor, max_bytes, threads)
         except OSError as error:

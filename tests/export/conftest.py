@@ -1,4 +1,4 @@
-"""Tiny SavedModels of every kind, each written once a session."""
+"""Tiny SavedModels of every kind and a tiny servable, each written once a session."""
 
 import dataclasses
 import functools
@@ -8,8 +8,10 @@ import shutil
 import numpy as np
 import pytest
 
+from export.servable import write
+from export.servable.signatures import Servable, build_servable
 from export.stage import StageInfo, write_stage
-from tf_simclr.config import EncoderConfig, HeadConfig
+from tf_simclr.config import EncoderConfig, HeadConfig, ServableConfig
 from tf_simclr.model.network import Architecture, SimCLR, build_network, named_variables
 
 CLASSES = ("cat", "dog", "owl")
@@ -93,3 +95,46 @@ def copied(written, tmp_path):
 def images():
     """Five images, float32 [5, 16, 16, 3] in [0, 1]."""
     return np.random.RandomState(2).uniform(size=(5, 16, 16, 3)).astype(np.float32)
+
+
+SERVABLE = ServableConfig(export_name="tiny", top_k=2, max_batch_size=4, keep_versions=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenServable:
+    network: SimCLR  # live
+    stage: str  # the SavedModel that it was made of
+    directory: pathlib.Path
+    path: str  # of the version
+    signatures: Servable
+
+
+@pytest.fixture(scope="session")
+def servable(written, tmp_path_factory):
+    stage = written("finetune_from_2")
+    directory = tmp_path_factory.mktemp("servables")
+    built = build_servable(stage.network, stage.info, SERVABLE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write, "build_servable", lambda *arguments: built)
+        path = write.write_servable(stage.path, str(directory), SERVABLE)
+    return WrittenServable(stage.network, stage.path, directory, path, built)
+
+
+@pytest.fixture
+def expected(servable):
+    """What the live network says of images [n, 16, 16, 3]: features, logits, classes and probabilities."""
+
+    def of(images):
+        endpoints = servable.network(images)
+        logits = endpoints["logits_sup"].numpy()
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        order = np.argsort(-logits, axis=1)[:, : SERVABLE.top_k]
+        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return {
+            "features": endpoints["final_avg_pool"].numpy(),
+            "logits": logits,
+            "class_indices": order,
+            "probabilities": np.take_along_axis(probabilities, order, axis=1),
+        }
+
+    return of

@@ -6,11 +6,11 @@ import re
 import pytest
 from absl import flags
 
-from flags import client, data, export, memory, model, optimizer, servable, stages, train
+from flags import client, data, export, memory, model, optimizer, servable, server, stages, train
 from flags.parse import define_all
 from tf_simclr import config
 
-MODULES = (stages, data, model, memory, optimizer, train, export, servable, client)
+MODULES = (stages, data, model, memory, optimizer, train, export, servable, client, server)
 SECTIONS = (
     config.DataConfig,
     config.LabelConfig,
@@ -26,6 +26,7 @@ SECTIONS = (
     config.ExportConfig,
     config.ServableConfig,
     config.ClientConfig,
+    config.ServerConfig,
 )
 
 

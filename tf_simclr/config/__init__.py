@@ -20,6 +20,7 @@ from tf_simclr.config.model import (
 )
 from tf_simclr.config.run import RunConfig, as_dict
 from tf_simclr.config.servable import ServableConfig
+from tf_simclr.config.server import ServerConfig
 from tf_simclr.config.stages import TRAINING_MODES, FinetuneConfig, KnnConfig, LossConfig, Mode
 from tf_simclr.config.train import OptimizerConfig, TrainConfig
 
@@ -46,6 +47,7 @@ __all__ = [
     "OptimizerConfig",
     "RunConfig",
     "ServableConfig",
+    "ServerConfig",
     "TrainConfig",
     "as_dict",
     "scaled_filters",

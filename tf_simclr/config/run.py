@@ -13,6 +13,7 @@ from tf_simclr.config.export import ExportConfig
 from tf_simclr.config.memory import MemoryConfig
 from tf_simclr.config.model import EncoderConfig, HeadConfig
 from tf_simclr.config.servable import ServableConfig
+from tf_simclr.config.server import ServerConfig
 from tf_simclr.config.stages import FinetuneConfig, KnnConfig, LossConfig, Mode
 from tf_simclr.config.train import OptimizerConfig, TrainConfig
 
@@ -43,6 +44,7 @@ class RunConfig:
     export: ExportConfig = ExportConfig()
     servable: ServableConfig = ServableConfig()
     client: ClientConfig = ClientConfig()
+    server: ServerConfig = ServerConfig()
     given: frozenset[str] = frozenset()
 
     @property
@@ -50,7 +52,7 @@ class RunConfig:
         """Whether the network at ``checkpoint`` is read; predictions may come from a server instead."""
         if self.mode in (Mode.PREDICT, Mode.EMBED) and self.client.server is not None:
             return False
-        return self.mode not in (Mode.PRETRAIN, Mode.SUPERVISED)
+        return self.mode not in (Mode.PRETRAIN, Mode.SUPERVISED, Mode.SERVE)
 
     def __post_init__(self) -> None:
         if self.mode is Mode.PRETRAIN:

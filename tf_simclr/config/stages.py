@@ -22,6 +22,7 @@ class Mode(str, enum.Enum):
     EXPORT = "export"
     PREDICT = "predict"
     EMBED = "embed"
+    SERVE = "serve"
     CHECK_DATA = "check_data"
 
     @property

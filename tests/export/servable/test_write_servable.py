@@ -19,7 +19,7 @@ from export.servable.warmup import read_warmup
 from export.servable.write import write_servable
 from export.stage import load_stage
 from tests.export import encoded_images
-from tests.export.servable.conftest import CONFIG
+from tests.export.conftest import SERVABLE
 from tf_simclr.config import ServableConfig
 
 SIZES = (1, 2, 4)
@@ -139,7 +139,7 @@ def test_the_warm_up_covers_every_signature_and_batch_size_and_can_be_replayed(s
 def test_the_batching_parameters_allow_the_batches_that_were_warmed_up(servable):
     lines = pathlib.Path(servable.path, "batching_params.pbtxt").read_text().splitlines()
     allowed = [int(line.split(": ")[1]) for line in lines if line.startswith("allowed_batch_sizes")]
-    assert tuple(allowed) == SIZES == CONFIG.allowed_batch_sizes
+    assert tuple(allowed) == SIZES == SERVABLE.allowed_batch_sizes
     assert "max_batch_size { value: 4 }" in lines  # TF Serving wants the last of them.
 
 
@@ -188,7 +188,7 @@ def test_the_next_version_is_the_next_integer_and_the_oldest_go(servable, built_
     (tmp_path / "tiny" / ".writing-9").mkdir()
     (tmp_path / "tiny" / "notes.txt").write_text("not a version")
     for _ in range(2):
-        write_servable(servable.stage, str(tmp_path), CONFIG)
+        write_servable(servable.stage, str(tmp_path), SERVABLE)
     assert sorted(os.listdir(tmp_path / "tiny")) == ["2", "3", "notes.txt"]  # keep_versions=2
     assert whole_servables(str(tmp_path / "tiny"))[-1] == str(tmp_path / "tiny" / "3")
 
@@ -199,7 +199,7 @@ def test_a_version_that_fails_leaves_nothing(servable, built_once, tmp_path, mon
 
     monkeypatch.setattr("export.servable.write.write_warmup", fail)
     with pytest.raises(RuntimeError, match="planted"):
-        write_servable(servable.stage, str(tmp_path), CONFIG)
+        write_servable(servable.stage, str(tmp_path), SERVABLE)
     assert os.listdir(tmp_path / "tiny") == []
 
 

@@ -49,6 +49,7 @@ ACTIONS = {
     Mode.PREDICT: "export.client.predict.predict",
     Mode.EMBED: "export.client.embed.embed",
     Mode.SERVE: "export.server.serve.serve",
+    Mode.IMPORT: "export.released.imported.import_network",
 }
 
 
@@ -56,7 +57,8 @@ def run(config: RunConfig, command_line: tuple[str, ...] = ()) -> None:
     """Runs what ``config.mode`` says, and prints its results."""
     start = _open_start(config)
     if config.mode.trains:
-        results = _train(config, start, command_line)
+        train = importlib.import_module("tf_simclr.train.execute").train_stage
+        results = save(config, train(config, start, command_line=command_line))
     else:
         module, function = ACTIONS[config.mode].rsplit(".", 1)
         results = getattr(importlib.import_module(module), function)(config, start)
@@ -77,12 +79,6 @@ def _open_start(config: RunConfig) -> StartingPoint | None:
     check_start(start, config)
     logging.info("--%s=%s: %s", flag, path, start.path)
     return start
-
-
-def _train(config: RunConfig, start: StartingPoint | None, command_line: tuple[str, ...]) -> dict[str, Any]:
-    from tf_simclr.train.execute import train_stage
-
-    return save(config, train_stage(config, start, command_line=command_line))
 
 
 def save(config: RunConfig, finished: FinishedStage) -> dict[str, Any]:

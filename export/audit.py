@@ -84,8 +84,13 @@ def _refuse_links(path: str) -> None:
                 )
 
 
+def leads_outside(name: str) -> bool:
+    """Whether a relative path isn't one, or has ``..`` in it."""
+    return os.path.isabs(name) or ".." in name.replace("\\", "/").split("/")
+
+
 def _refuse_outside(path: str, name: str) -> None:
-    if os.path.isabs(name) or ".." in name.replace("\\", "/").split("/"):
+    if leads_outside(name):
         raise UnsafeSavedModelError(
             f"{path} is not loaded: it names the asset {name!r}, which lies outside of it. "
             "Use a SavedModel whose files lie in its own directory."

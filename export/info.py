@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import tf_simclr
 from export.typed_json import from_json
-from tf_simclr.config import TRAINING_MODES, ConfigError
+from tf_simclr.config import TRAINING_MODES, ConfigError, Mode
 from tf_simclr.files.manifest import DamagedError, verify
 from tf_simclr.model.network import Architecture
 
@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 STAGE_FILE = os.path.join("assets", "stage.json")
 WHOLE_PART = "encoder"  # a part that is a network in itself
 PART = "part"  # only in a module that holds a part of a stage's network
-STAGES = tuple(mode.value for mode in TRAINING_MODES)
+STAGES = (*(mode.value for mode in TRAINING_MODES), Mode.IMPORT.value)
 CROP_PROPORTION = 0.875  # of the side; 224 of 256, the usual ImageNet evaluation crop
 COPY_AGAIN = "Copy the SavedModel again, or repeat the stage that wrote it."
 UNCROPPED_MAX_SIZE = 32  # px; up to here images enter the network whole

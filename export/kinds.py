@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tf_simclr.config import RunConfig
+import tensorflow as tf
+
+from export.info import STAGE_FILE
+from tf_simclr.config import ConfigError, RunConfig
 from tf_simclr.model.start import StartingPoint
 
 
@@ -15,6 +18,11 @@ def export(config: RunConfig, start: StartingPoint) -> dict[str, Any]:
     Raises:
         ConfigError: the network lacks the part that is asked for, or something else lies at the directory.
     """
+    if not tf.io.gfile.exists(os.path.join(start.path, STAGE_FILE)):
+        raise ConfigError(
+            f"--checkpoint={start.path} is a released network. Import it first, with "
+            f"--mode=import --checkpoint={start.path} --model_dir=DIR, and export --checkpoint=DIR."
+        )
     if config.export.export_kind == "hub":
         from export.hub import export_hub
 

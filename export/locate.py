@@ -33,8 +33,9 @@ def locate_stage(path: str, flag: str = "checkpoint") -> str:
         raise ConfigError(
             f"--{flag}={path} {problem}. Give a run directory or a SavedModel; {HOW_TO_MAKE_ONE} makes one."
         )
-    if tf.io.gfile.exists(os.path.join(path, SAVED_MODEL_FILE)):
-        return _stage_of(path)
+    for place in (path, os.path.join(path, SAVED_MODEL_DIR)):  # The second as released networks have it.
+        if tf.io.gfile.exists(os.path.join(place, SAVED_MODEL_FILE)):
+            return _stage_of(place)
     for parent in (os.path.join(path, SAVED_MODEL_DIR), path):
         versions = whole_versions(parent) or whole_servables(parent)
         if versions:
@@ -42,7 +43,8 @@ def locate_stage(path: str, flag: str = "checkpoint") -> str:
     raise ConfigError(
         f"--{flag}={path} holds no finished SavedModel. Looked for {SAVED_MODEL_FILE}, "
         f"{SAVED_MODEL_DIR}/<step>/{SAVED_MODEL_FILE} and <version>/{SAVED_MODEL_FILE}, "
-        f"the latter two with {STAGE_FILE} beside it. Let the run finish, or make one with {HOW_TO_MAKE_ONE}."
+        f"the latter two with {STAGE_FILE} beside it. Let the run finish, or make one with "
+        f"{HOW_TO_MAKE_ONE}; a released checkpoint becomes one with --mode=import."
     )
 
 

@@ -42,6 +42,7 @@ _BY_MODE: dict[Mode, Values] = {
     Mode.PREDICT: {"checkpoint": "runs/distill"},
     Mode.EMBED: {"checkpoint": "runs/pretrain"},
     Mode.SERVE: {"checkpoint": "runs/distill"},
+    Mode.IMPORT: {},
     Mode.CHECK_DATA: {},
 }
 

@@ -26,6 +26,7 @@ def define(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "export_ema",
         MemoryConfig.export_ema,
-        "Evaluate and save the momentum network instead of the one that is trained; needs --memory_size.",
+        "Evaluate and save the momentum network instead of the one that is trained; needs --memory_size. In "
+        "--mode=import: take the moving average that some TensorFlow 1 checkpoints have.",
         flag_values=flag_values,
     )

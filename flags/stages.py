@@ -27,6 +27,7 @@ def _define_run(flag_values: flags.FlagValues) -> None:
         "classifier. knn: accuracy of a nearest-neighbour classifier on features. describe: print the plan "
         "and stop. export: make a module for other programs, or a servable. predict: classes of image files, "
         "from a network or a server. embed: features of image files. serve: answer over gRPC and REST. "
+        "import: make a run directory of a released SimCLR network. "
         "check_data: read a whole data set and report its sizes, classes, unusable and duplicate images.",
         flag_values=flag_values,
     )

@@ -49,6 +49,9 @@ UNUSED: dict[Mode, frozenset[str]] = {
     - _ASKED
     - {"max_batch_size"},
     Mode.EMBED: _ALONE - _fields("client") - _ASKED | {"top_k"},
+    Mode.IMPORT: _ALL
+    - {"mode", "model_dir", "checkpoint", "image_size", "ft_proj_selector", "sk_ratio", "export_ema"}
+    - {"trust_saved_model"},
     Mode.CHECK_DATA: _ALL - {"mode", "model_dir", "dataset", "data_dir"},
 }
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import run
 from flags.parse import parse, unused_flags
+from tests.released_files import write_tiny_release
 from tf_simclr.config import Mode
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -67,6 +68,7 @@ def workplace(tmp_path_factory):
             pixels = rng.integers(0, 256, (20 + i, 30, 3), np.uint8)
             (folder / f"{i}.png").write_bytes(tf.io.encode_png(pixels).numpy())
     shutil.copytree(folders[0], root / "photos" / "new")
+    write_tiny_release(root / "released" / "r50_1x_sk0")
     images, labels = rng.integers(0, 256, (40, 28, 28), np.uint8), np.arange(40) % 10
     np.savez(
         root / "fashion.npz", train_images=images, train_labels=labels, test_images=images, test_labels=labels

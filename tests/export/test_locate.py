@@ -83,5 +83,6 @@ def test_a_directory_without_a_saved_model_is_an_error_that_says_what_was_looked
         f"--checkpoint={tmp_path} holds no finished SavedModel. Looked for saved_model.pb, "
         "saved_model/<step>/saved_model.pb and <version>/saved_model.pb, "
         "the latter two with assets/stage.json beside it. "
-        "Let the run finish, or make one with `python run.py --mode=pretrain --model_dir=...`."
+        "Let the run finish, or make one with `python run.py --mode=pretrain --model_dir=...`; "
+        "a released checkpoint becomes one with --mode=import."
     )

@@ -54,7 +54,7 @@ def test_preprocessing_is_that_of_the_evaluation_pipeline():
     [
         (
             {"stage": "eval"},
-            "stage must be one of pretrain, finetune, linear_eval, supervised, distill. Received 'eval'",
+            "stage must be one of pretrain, finetune, linear_eval, supervised, distill, import. Received 'e",
         ),
         ({"image_size": 0}, "image_size must be at least 1 and step at least 0. Received 0 and 0"),
         ({"step": -1}, "Received 64 and -1"),

@@ -3,8 +3,8 @@
 import signal
 
 import pytest
-from tests.survival.children import KILLED, Zygote, assert_same_run
 
+from tests.survival.children import KILLED, Zygote, assert_same_run
 from tf_simclr.errors import Stopped
 
 STEPS = 12

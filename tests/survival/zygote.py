@@ -17,8 +17,6 @@ import numpy as np
 import tensorflow as tf
 from absl import logging as absl_logging
 
-import export.kinds  # noqa: F401  Imported here once and not in every child.
-import export.stage
 import run
 import tf_simclr.train.execute
 import tf_simclr.train.measure  # noqa: F401

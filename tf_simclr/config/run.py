@@ -52,7 +52,7 @@ class RunConfig:
         """Whether the network at ``checkpoint`` is read; predictions may come from a server instead."""
         if self.mode in (Mode.PREDICT, Mode.EMBED) and self.client.server is not None:
             return False
-        return self.mode not in (Mode.PRETRAIN, Mode.SUPERVISED, Mode.SERVE)
+        return self.mode not in (Mode.PRETRAIN, Mode.SUPERVISED, Mode.SERVE, Mode.IMPORT)
 
     def __post_init__(self) -> None:
         if self.mode is Mode.PRETRAIN:

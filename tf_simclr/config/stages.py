@@ -23,6 +23,7 @@ class Mode(str, enum.Enum):
     PREDICT = "predict"
     EMBED = "embed"
     SERVE = "serve"
+    IMPORT = "import"
     CHECK_DATA = "check_data"
 
     @property

@@ -29,6 +29,8 @@ MEASUREMENTS = {
     "input_pipeline": "augmented views, by operation and whole",
     "evaluation": "accuracy over a split, and nearest neighbours",
     "saving": "checkpoints and SavedModels, written and read",
+    "servable": "inference as a server does it",
+    "peak_memory": "main memory of a training run",
     "startup": "from the command to the help text and to the first step",
 }
 OUTPUT = pathlib.Path("benchmarks.json")

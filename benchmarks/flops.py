@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 FLOPS_PER_MULTIPLY_ADD = 2
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 # Position, among an operation's inputs, of the tensor as large as the convolution's output.
 _BACKPROP_OUTPUT = 2
 
@@ -18,11 +19,17 @@ def flops(function: Any, *arguments: Any) -> int:
     ``function``: a ``tf.function``; the shapes of its tensors must be static. Products
     with padding count; what is neither convolution nor matrix product does not.
     """
-    graph = function.get_concrete_function(*arguments).graph
-    return FLOPS_PER_MULTIPLY_ADD * sum(_multiply_adds(operation) for operation in graph.get_operations())
+    return FLOPS_PER_MULTIPLY_ADD * _of_graph(function.get_concrete_function(*arguments).graph)
+
+
+def _of_graph(graph: Any) -> int:
+    return sum(_multiply_adds(operation) for operation in graph.get_operations())
 
 
 def _multiply_adds(operation: tf.Operation) -> int:
+    if operation.type in CALLS:
+        called = operation.graph._get_function(operation.get_attr("f").name)
+        return _of_graph(called.graph)
     inputs, output = operation.inputs, operation.outputs[0] if operation.outputs else None
     if operation.type == "Conv2D":
         return _elements(output) * _products(inputs[1])

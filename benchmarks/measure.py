@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import pathlib
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -98,13 +99,16 @@ def peak_bytes(function: Callable[..., Any], *arguments: Any) -> int:
 
 def _peak_bytes(function: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
     function(*(0 if isinstance(argument, int) else argument for argument in arguments))
-    before = _resident_peak()
+    before = resident_peak()
     function(*arguments)
-    return _resident_peak() - before
+    return resident_peak() - before
 
 
-def _resident_peak() -> int:
-    """Returns the largest resident size so far, in bytes (Linux)."""
-    status = pathlib.Path("/proc/self/status").read_text(encoding="utf-8")
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * KIBIBYTE
+def resident_peak(process: int | str = "self") -> int:
+    """Returns the largest resident size of a process so far, in bytes; 0 of one that ended (Linux)."""
+    try:
+        status = pathlib.Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * KIBIBYTE if found else 0

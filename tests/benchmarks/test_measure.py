@@ -9,6 +9,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import measure
 from benchmarks.measure import Curve, Found, Row, alternate, peak_bytes
+from benchmarks.peak_memory import peak_of
 from benchmarks.plots import draw
 from benchmarks.table import BEGIN, END, quantity, replace_between, table
 
@@ -43,6 +44,20 @@ def fill(size):
 
 def test_peak_memory_is_that_of_the_call():
     assert peak_bytes(fill, 64 * 2**20) == pytest.approx(64 * 2**20, rel=0.2)
+
+
+def test_peak_memory_of_a_process_is_its_own():
+    held = np.ones(64 * 2**20, np.uint8)  # which a process that is started from here must not be charged
+    with_much = peak_of("-c", "x = bytearray(b'1') * 2**27; import time; time.sleep(0.2)")
+    with_little = peak_of("-c", "import time; time.sleep(0.2)")
+    assert with_much - with_little == pytest.approx(2**27, rel=0.1)
+    assert with_little < 2**26
+    assert held.all()
+
+
+def test_a_process_that_fails_is_no_measurement():
+    with pytest.raises(RuntimeError, match="ended with status 3"):
+        peak_of("-c", "raise SystemExit(3)")
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ MEASUREMENTS = {
     "evaluation": "accuracy over a split, and nearest neighbours",
     "saving": "checkpoints and SavedModels, written and read",
     "servable": "inference as a server does it",
+    "serving": "a server under one client and many",
     "peak_memory": "main memory of a training run",
     "startup": "from the command to the help text and to the first step",
 }

@@ -73,7 +73,7 @@ def test_growth_is_drawn_beside_growth_in_proportion(monkeypatch):
 
 def test_the_other_measurements_run():
     found = [
-        nt_xent.run(timed=4, batches=[512]),
+        nt_xent.run(timed=4, batches=[512], keys=16, batch=4, network=TINY),
         saving.run(network=TINY[:2], repeats=1),
         input_pipeline.run(sizes=((8, 12, 4, 4),), batch=2),
         servable.run(network=TINY[:2], size=SIZE, batches=[1]),

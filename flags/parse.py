@@ -9,7 +9,7 @@ from typing import Any
 
 from absl import flags
 
-from flags import client, data, export, memory, model, optimizer, servable, server, stages, train
+from flags import client, data, export, memory, model, optimizer, scale, servable, server, stages, train
 from flags.defaults import default_values
 from flags.errors import as_config_error, stray_word_error
 from flags.settings import FIELD_DEFAULTS, SECTIONS
@@ -21,7 +21,7 @@ __all__ = ["define_all", "parse", "read_command_line", "to_config", "unused_flag
 
 def define_all(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Registers every flag of the project, and has ``--help`` list them all."""
-    for module in (stages, data, model, memory, optimizer, train, export, servable, client, server):
+    for module in (stages, data, model, memory, optimizer, train, scale, export, servable, client, server):
         module.define(flag_values)
     for name in FIELD_DEFAULTS:  # absl's --help shows only the flags that the main module holds key.
         flag_values.register_key_flag_for_module(sys.argv[0], flag_values[name])

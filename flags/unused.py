@@ -23,9 +23,12 @@ _FROZEN = (
     | _EXPORT
     | {"teacher", "cache_dataset"}
 )
+_DEVICES = frozenset(("strategy", "tpu_name", "tpu_zone", "gcp_project"))  # Evaluation has them too.
 _TRAINING_ONLY = _fields("train") - {"eval_batch_size", "seed", "deterministic"}
 
-_ALONE = _FROZEN | _fields("data", "train") | {"model_dir"}  # of a finished network, without a data set
+_ALONE = (
+    _FROZEN | _fields("data", "train", "scale") | {"model_dir"}
+)  # of a finished network, without a data set
 _ASKED = {"export_name", "top_k", "max_image_pixels"}  # what a client's answers depend on
 
 # Architecture flags count as used where a SavedModel brings the architecture: they are compared with it.
@@ -39,8 +42,8 @@ UNUSED: dict[Mode, frozenset[str]] = {
     | _PRETRAIN_AUGMENT
     | _HEAD_FIELDS
     | {"checkpoint", "hidden_norm", "lineareval_while_pretraining"},
-    Mode.EVAL: _FROZEN | _TRAINING_ONLY | {"train_split"},
-    Mode.KNN: (_FROZEN - _fields("knn", "labels")) | _TRAINING_ONLY,
+    Mode.EVAL: _FROZEN | _TRAINING_ONLY | (_fields("scale") - _DEVICES) | {"train_split"},
+    Mode.KNN: (_FROZEN - _fields("knn", "labels")) | _TRAINING_ONLY | _fields("scale"),
     Mode.DESCRIBE: frozenset(),
     Mode.EXPORT: (_ALONE - _fields("export", "servable")),
     Mode.PREDICT: _ALONE - _fields("client") - _ASKED,

@@ -1,4 +1,4 @@
-"""Settings of every test: quiet TensorFlow, oneDNN on, two logical CPU devices, fixed seeds."""
+"""Settings of every test: quiet TensorFlow, oneDNN on, four logical CPU devices, fixed seeds."""
 
 import os
 
@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 4
 )
 
 

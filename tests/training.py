@@ -4,31 +4,54 @@ import numpy as np
 import tensorflow as tf
 
 from flags.parse import parse
+from tf_simclr.config import Mode
 from tf_simclr.data.open_source import open_source
-from tf_simclr.model.network import named_variables
-from tf_simclr.optim.build import build_optimizer
+from tf_simclr.model.batch_norm import BatchNorm
+from tf_simclr.model.network import build_network, named_variables
+from tf_simclr.model.start import StartingPoint
+from tf_simclr.train.distill import Distillation
+from tf_simclr.train.finetune import Classification
 from tf_simclr.train.plan import plan_training
+from tf_simclr.train.precision import computing_in, precision_of
 from tf_simclr.train.pretrain import Pretraining
+from tf_simclr.train.start import copy_values
 from tf_simclr.train.step import build_train_step
+from tf_simclr.train.update import stage_optimizer
 
-TINY = ["--width_multiplier=0.125", "--image_size=8", "--train_batch_size=16", "--train_steps=50"]
+TINY = [
+    "--width_multiplier=0.125",
+    "--image_size=8",
+    "--train_batch_size=16",
+    "--train_steps=50",
+    "--optimizer=lars",
+    "--warmup_epochs=0",
+]
+SIZE = 8  # px
 
 
 class Training:
-    """A stage, its optimizer and its step; ``make`` builds the stage from settings and source."""
+    """A stage, its optimizer and its step; ``start``: the network that the stage begins from."""
 
-    def __init__(self, *flags, make=Pretraining, strategy=None):
+    def __init__(self, *flags, start=None, strategy=None, freeze_norms=False):
         self.config = parse([*TINY, *flags])
         self.strategy = strategy or tf.distribute.get_strategy()
-        tf.random.set_seed(0)
-        np.random.seed(0)
+        tf.keras.utils.set_random_seed(0)
         source = open_source(self.config.data)
-        with self.strategy.scope():
-            self.stage = make(self.config, source, self.config.data.image_size)
-            self.plan = plan_training(self.config, num_examples=self.stage.num_examples)
-            self.optimizer = build_optimizer(self.config.optimizer, self.plan.schedule, self.stage.groups)
+        with self.strategy.scope(), computing_in(precision_of(self.config.scale)):
+            self.stage = build_stage(self.config, source, start)
+            self.stage.network.encoder.rematerialize = self.config.scale.rematerialize
+            if freeze_norms:  # They are then in inference mode.
+                for network in (self.stage.network, self.stage.extra_trackables().get("momentum_network")):
+                    for layer in network.submodules if network else ():
+                        layer.trainable = not isinstance(layer, BatchNorm)
+            self.plan = plan_training(
+                self.config,
+                num_examples=self.stage.num_examples,
+                replicas=self.strategy.num_replicas_in_sync,
+            )
+            self.optimizer = stage_optimizer(self.stage, self.plan.schedule)
             self.optimizer.build(self.stage.network.trainable_variables)
-        self.step = build_train_step(self.stage, self.optimizer, self.strategy)
+        self.step = build_train_step(self.stage, self.optimizer, self.strategy, slices=self.plan.slices)
 
     def batches(self):
         """The distributed batches of the run, from its beginning."""
@@ -40,6 +63,38 @@ class Training:
         )
 
 
+def build_stage(config, source, start):
+    if config.mode is Mode.PRETRAIN:
+        return Pretraining(config, source, SIZE)
+    make = Distillation if config.mode is Mode.DISTILL else Classification
+    return make(config, source, SIZE, start and starting_point(start, source))
+
+
+def starting_point(network, source):
+    """``network`` as a stage finds it in a SavedModel."""
+
+    def load():
+        copy = build_network(network.architecture)
+        copy_values(network, copy)
+        return copy
+
+    return StartingPoint(
+        flag="checkpoint",
+        path="memory",
+        architecture=network.architecture,
+        image_size=SIZE,
+        class_names=source.class_names,
+        load=load,
+        require=lambda architecture: None,
+    )
+
+
 def values_of(network):
     """Values of a network's variables by name."""
     return {name: np.array(variable.read_value()) for name, variable in named_variables(network).items()}
+
+
+def set_values(network, values):
+    """Gives a network the values that ``values_of`` returned."""
+    for name, variable in named_variables(network).items():
+        variable.assign(values[name])

@@ -33,6 +33,12 @@ class InUseError(RunError):
     exit_code = 5
 
 
+class WorkerLostError(RunError):
+    """Another process that shares the run is gone."""
+
+    exit_code = 75  # EX_TEMPFAIL, as for Stopped
+
+
 class ServerError(RunError):
     """A model server does not answer, or refuses."""
 

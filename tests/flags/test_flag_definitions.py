@@ -6,11 +6,11 @@ import re
 import pytest
 from absl import flags
 
-from flags import client, data, export, memory, model, optimizer, servable, server, stages, train
+from flags import client, data, export, memory, model, optimizer, scale, servable, server, stages, train
 from flags.parse import define_all
 from tf_simclr import config
 
-MODULES = (stages, data, model, memory, optimizer, train, export, servable, client, server)
+MODULES = (stages, data, model, memory, optimizer, train, scale, export, servable, client, server)
 SECTIONS = (
     config.DataConfig,
     config.LabelConfig,
@@ -22,6 +22,7 @@ SECTIONS = (
     config.FinetuneConfig,
     config.OptimizerConfig,
     config.TrainConfig,
+    config.ScaleConfig,
     config.KnnConfig,
     config.ExportConfig,
     config.ServableConfig,

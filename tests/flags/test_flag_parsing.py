@@ -62,6 +62,14 @@ GIVEN_VALUES = [
     ("profile_steps", "2,5"),
     ("seed", 20),
     ("deterministic", True),
+    ("strategy", "tpu"),
+    ("tpu_name", "t"),
+    ("tpu_zone", "z"),
+    ("gcp_project", "p"),
+    ("rematerialize", True),
+    ("mixed_precision", "bfloat16"),
+    ("jit_compile", True),
+    ("data_service", "grpc://h:1"),
     ("knn_neighbors", 21),
     ("knn_temperature", 0.22),
 ]
@@ -94,6 +102,10 @@ def test_every_given_flag_reaches_the_field_of_its_name():
 def test_label_flags_reach_their_fields():
     assert parse(["--mode=finetune", "--label_fraction=0.1"]).labels.label_fraction == 0.1
     assert parse(["--mode=finetune", "--labels_per_class=4"]).labels.labels_per_class == 4
+
+
+def test_the_microbatch_flag_reaches_its_field():
+    assert parse(["--microbatch_size=4"]).scale.microbatch_size == 4
 
 
 def test_given_holds_flags_of_the_command_line_and_of_a_flagfile(tmp_path):
@@ -188,6 +200,13 @@ def test_an_unreadable_command_line_is_explained(argv, expected):
         ("--profile_steps=5,4", "begins at step 1 or later and ends no earlier. Received 5,4."),
         ("--profile_steps=0,4", "begins at step 1 or later and ends no earlier. Received 0,4."),
         ("--seed=-1", "--seed must be 0 or more. Received -1."),
+        ("--microbatch_size=0", "--microbatch_size must be greater than 0. Received 0."),
+        ("--microbatch_size=2 --steps_per_loop=4", "and --steps_per_loop one call for several steps. Leave"),
+        ("--mixed_precision=float8", "Use one of: auto, off, bfloat16, float16."),
+        ("--mixed_precision=float16 --optimizer=lamb", "Use --mixed_precision=bfloat16 or --optimizer=lars."),
+        ("--data_service=h:1", "--data_service=h:1 is no address. Write grpc://HOST:PORT, the dispatcher's."),
+        ("--strategy=gpu", "Use one of: auto, one_device, mirrored, multi_worker, tpu."),
+        ("--strategy=mirrored --tpu_name=t", "--tpu_name names a TPU, and --strategy=mirrored uses none."),
         ("--knn_neighbors=0", "--knn_neighbors must be greater than 0. Received 0."),
         (
             "--mode=finetune --label_fraction=2",

@@ -47,6 +47,8 @@ from tf_simclr.config import Mode
         ("--memory_momentum=0.9", ["memory_momentum"]),
         ("--mode=finetune --memory_size=512 --export_ema", ["export_ema", "memory_size"]),
         ("--mode=distill --memory_size=512", ["memory_size"]),
+        ("--mode=eval --strategy=mirrored", []),
+        ("--mode=knn --strategy=mirrored", ["strategy"]),
         ("--mode=eval --memory_size=512", ["memory_size"]),
         ("--proj_head_mode=linear --num_proj_layers=2", ["num_proj_layers"]),
         ("--proj_head_mode=none --proj_out_dim=2", ["proj_out_dim"]),

@@ -19,6 +19,7 @@ from tf_simclr.config.model import (
     scaled_filters,
 )
 from tf_simclr.config.run import RunConfig, as_dict
+from tf_simclr.config.scale import ScaleConfig
 from tf_simclr.config.servable import ServableConfig
 from tf_simclr.config.server import ServerConfig
 from tf_simclr.config.stages import TRAINING_MODES, FinetuneConfig, KnnConfig, LossConfig, Mode
@@ -46,6 +47,7 @@ __all__ = [
     "Mode",
     "OptimizerConfig",
     "RunConfig",
+    "ScaleConfig",
     "ServableConfig",
     "ServerConfig",
     "TrainConfig",

@@ -12,6 +12,7 @@ from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
 from tf_simclr.config.export import ExportConfig
 from tf_simclr.config.memory import MemoryConfig
 from tf_simclr.config.model import EncoderConfig, HeadConfig
+from tf_simclr.config.scale import ScaleConfig
 from tf_simclr.config.servable import ServableConfig
 from tf_simclr.config.server import ServerConfig
 from tf_simclr.config.stages import FinetuneConfig, KnnConfig, LossConfig, Mode
@@ -40,6 +41,7 @@ class RunConfig:
     finetune: FinetuneConfig = FinetuneConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
+    scale: ScaleConfig = ScaleConfig()
     knn: KnnConfig = KnnConfig()
     export: ExportConfig = ExportConfig()
     servable: ServableConfig = ServableConfig()
@@ -55,6 +57,16 @@ class RunConfig:
         return self.mode not in (Mode.PRETRAIN, Mode.SUPERVISED, Mode.SERVE, Mode.IMPORT)
 
     def __post_init__(self) -> None:
+        require(
+            self.scale.mixed_precision != "float16" or self.optimizer.optimizer != "lamb",
+            "--mixed_precision=float16 scales the loss, which --optimizer=lamb cannot undo. "
+            "Use --mixed_precision=bfloat16 or --optimizer=lars.",
+        )
+        require(
+            self.scale.microbatch_size is None or self.train.steps_per_loop == 1,
+            "--microbatch_size takes several calls of TensorFlow for a step, and --steps_per_loop one call "
+            "for several steps. Leave one of them out.",
+        )
         if self.mode is Mode.PRETRAIN:
             _check_pretrain(self)
         if self.mode is Mode.LINEAR_EVAL:

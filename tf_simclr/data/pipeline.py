@@ -120,14 +120,26 @@ def evaluation_batches(
     image_size: int,
     batch_size: int,
     subset: np.ndarray | None = None,
+    padded_to: int | None = None,
 ) -> tf.data.Dataset:
-    """One pass in the order of rows, centre-cropped: image, label, index. The last batch may be shorter."""
+    """One pass in the order of rows, centre-cropped: image, label, index.
+
+    The last batch may be shorter, unless black images with label and index -1 fill up to
+    ``padded_to`` images, a multiple of the batch size.
+    """
 
     def centred(example: Example) -> Example:
         image = ops.center_crop_resize(example["image"], image_size)
         return {"image": image, "label": example["label"], "index": example["index"]}
 
-    return _batches(source.examples(split, subset=subset), centred, batch_size, drop_remainder=False)
+    stream = source.examples(split, subset=subset)
+    if padded_to is None:
+        return _batches(stream, centred, batch_size, drop_remainder=False)
+    missing = padded_to - (source.num_examples(split) if subset is None else len(subset))
+    none = tf.constant(NO_LABEL, tf.int64)
+    black = {"image": tf.zeros([image_size, image_size, 3]), "label": none, "index": none}
+    padding = tf.data.Dataset.from_tensors(black).repeat(missing)
+    return _batches(stream, centred, batch_size, drop_remainder=True, padding=padding)
 
 
 def _seed_of(seed: int, example: Example) -> tf.Tensor:
@@ -135,13 +147,20 @@ def _seed_of(seed: int, example: Example) -> tf.Tensor:
 
 
 def _batches(
-    stream: tf.data.Dataset, function: Callable[[Example], Example], batch_size: int, *, drop_remainder: bool
+    stream: tf.data.Dataset,
+    function: Callable[[Example], Example],
+    batch_size: int,
+    *,
+    drop_remainder: bool,
+    padding: tf.data.Dataset | None = None,
 ) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
     # ``shard`` has divided the stream already; a distribution strategy must not do it again.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     mapped = stream.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    if padding is not None:
+        mapped = mapped.concatenate(padding)
     return (
         mapped.batch(batch_size, drop_remainder=drop_remainder)
         .prefetch(tf.data.AUTOTUNE)

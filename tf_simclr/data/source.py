@@ -139,13 +139,14 @@ class RandomAccessSource(Source):
         split: str,
         *,
         seed: int,
-        start: int = 0,
+        start: int | tf.Tensor = 0,
         subset: np.ndarray | None = None,
         shard: tuple[int, int] = (0, 1),
     ) -> tf.data.Dataset:
-        """See :class:`Source`."""
+        """See :class:`Source`; ``start`` may be an int64 scalar."""
         rows = subset_rows(self.num_examples(split), subset)
-        check_stream(len(rows), start, shard)
+        if not tf.is_tensor(start):
+            check_stream(len(rows), start, shard)
         count, read = len(rows), self.reader(split)
         with tf.device(HOST):
             row_at = tf.constant(rows)

@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
+from tf_simclr.replicas import gather_rows
+
 
 class GatheredRows(NamedTuple):
     """Rows of all replicas, and where this replica's own rows stand among them."""
@@ -48,11 +50,6 @@ def cross_replica_gather() -> Gather:
         if context.num_replicas_in_sync == 1:
             return local_rows(rows)
         offset = context.replica_id_in_sync_group * tf.shape(rows)[0]
-        gathered = context.all_gather(rows, axis=0)
-        if rows.shape[0] is not None:  # A gather forgets it, and TPUs need static shapes.
-            gathered = tf.ensure_shape(
-                gathered, [context.num_replicas_in_sync * rows.shape[0], *rows.shape[1:]]
-            )
-        return GatheredRows(rows=gathered, offset=offset)
+        return GatheredRows(rows=gather_rows(rows), offset=offset)
 
     return gather

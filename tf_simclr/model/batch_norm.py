@@ -10,6 +10,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_simclr.replicas import gather_rows
+
 EPSILON = 1e-5
 
 _statistics_are_kept: contextvars.ContextVar[bool] = contextvars.ContextVar("statistics", default=False)
@@ -38,7 +40,8 @@ class BatchNorm(keras.layers.Layer):
     so that one replica and many give the same numbers. A layer with
     ``trainable=False`` always runs in inference mode.
 
-    Input and output: float [batch, channels] or [batch, height, width, channels].
+    Input and output: float [batch, channels] or [batch, height, width, channels], of any
+    float type; statistics and parameters are float32.
     """
 
     is_batch_norm = True
@@ -52,7 +55,8 @@ class BatchNorm(keras.layers.Layer):
         zero_gamma: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Whatever the network computes in: the inputs come as they are, and parameters stay float32.
+        super().__init__(autocast=False, **(kwargs | {"dtype": "float32"}))
         self.momentum = momentum
         self.global_bn = global_bn
         self.center = center
@@ -88,7 +92,7 @@ class BatchNorm(keras.layers.Layer):
             return self._fused(inputs, self.moving_mean, self.moving_variance).y
         replicas = tf.distribute.get_replica_context()
         if self.global_bn and replicas is not None and replicas.num_replicas_in_sync > 1:
-            return self._normalise_globally(inputs, replicas)
+            return self._normalise_globally(inputs)
         fused = self._fused(inputs)
         values = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], tf.float32)
         # The fused kernel reports the unbiased variance, of which the biased one is a fraction.
@@ -108,13 +112,17 @@ class BatchNorm(keras.layers.Layer):
             is_training=mean is None,
         )
 
-    def _normalise_globally(self, inputs: tf.Tensor, replicas: tf.distribute.ReplicaContext) -> tf.Tensor:
+    def _normalise_globally(self, inputs: tf.Tensor) -> tf.Tensor:
+        dtype, inputs = inputs.dtype, tf.cast(inputs, tf.float32)
         replica_moments = tf.stack(tf.nn.moments(inputs, axes=[0, 1, 2]))  # [2, channels]
-        moments = replicas.all_gather(replica_moments[tf.newaxis], axis=0)  # [replicas, 2, channels]
+        moments = gather_rows(replica_moments[tf.newaxis])  # [replicas, 2, channels]
         mean = tf.reduce_mean(moments[:, 0], axis=0)
         variance = tf.reduce_mean(moments[:, 1] + tf.math.squared_difference(moments[:, 0], mean), axis=0)
         self._update_moving(mean, variance)
-        return tf.nn.batch_normalization(inputs, mean, variance, self.beta, self.gamma, EPSILON)
+        # Not tf.nn.batch_normalization, which multiplies first: where the mean is much larger than the
+        # deviation, as in the projection head, its difference has few digits left.
+        outputs = (inputs - mean) * (tf.math.rsqrt(variance + EPSILON) * self.gamma)
+        return tf.cast(outputs if self.beta is None else outputs + self.beta, dtype)
 
     def _update_moving(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
         if _statistics_are_kept.get():

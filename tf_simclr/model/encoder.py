@@ -10,6 +10,8 @@ import tf_keras as keras
 
 from tf_simclr.config import BASIC_BLOCK_DEPTHS, BLOCKS_OF_DEPTH, EncoderConfig, scaled_filters
 from tf_simclr.model.blocks import BlockGroup, Stem
+from tf_simclr.model.layers import spatial_mean
+from tf_simclr.model.rematerialize import recomputed
 
 BLOCK_GROUPS = ("block_group1", "block_group2", "block_group3", "block_group4")
 FEATURES = "final_avg_pool"
@@ -22,12 +24,14 @@ class Encoder(keras.Model):
     Constructor arguments are the fields of :class:`EncoderConfig`; ``cifar_stem`` must
     be decided. Images float [batch, h, w, 3] in [0, 1], of any size; returns a
     dictionary of the activations named in ``ENCODER_ENDPOINTS``, of which
-    ``final_avg_pool`` is float [batch, feature_dim].
+    ``final_avg_pool`` is float32 [batch, feature_dim]. With ``rematerialize`` = True, training keeps
+    no activations inside block groups.
     """
 
     def __init__(self, *, name: str = "encoder", **architecture: Any) -> None:
         super().__init__(name=name)
         self.config = EncoderConfig(**architecture)
+        self.rematerialize = False  # how it trains, not what it is
         if self.config.cifar_stem is None:
             raise ValueError("cifar_stem must be True or False. Use EncoderConfig.with_stem_for(image_size).")
         width = self.config.width_multiplier
@@ -59,8 +63,11 @@ class Encoder(keras.Model):
         endpoints["initial_conv"], hidden = self.stem(images, training=training)
         endpoints["initial_max_pool"] = hidden
         for name, group in zip(BLOCK_GROUPS, self.block_groups, strict=True):
-            hidden = endpoints[name] = group(hidden, training=training)
-        endpoints[FEATURES] = tf.reduce_mean(hidden, axis=[1, 2])
+            if self.rematerialize and training:
+                hidden = endpoints[name] = recomputed(group, hidden)
+            else:
+                hidden = endpoints[name] = group(hidden, training=training)
+        endpoints[FEATURES] = spatial_mean(hidden)
         return endpoints
 
     def freeze_up_to_block_group(self, k: int) -> None:

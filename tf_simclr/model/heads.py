@@ -86,7 +86,12 @@ class ProjectionHead(keras.layers.Layer):
             raise ValueError(f"keep_layers must be in 0..{total}, the head's depth. Received {keep_layers}.")
         self.projection_layers = [
             ProjectionLayer(
-                None if k < total else proj_out_dim, k < total, batch_norm_decay, global_bn, name=f"layer_{k}"
+                None if k < total else proj_out_dim,
+                k < total,
+                batch_norm_decay,
+                global_bn,
+                name=f"layer_{k}",
+                dtype=self.dtype_policy,
             )
             for k in range(1, self.keep_layers + 1)
         ]

@@ -12,6 +12,11 @@ from tf_simclr.model.batch_norm import BatchNorm
 SK_MIN_DIM = 32  # narrowest mixing layer of a selective kernel
 
 
+def spatial_mean(images: tf.Tensor, *, keepdims: bool = False) -> tf.Tensor:
+    """Returns the mean over height and width: float [b, h, w, c] → float32 [b, c], or [b, 1, 1, c]."""
+    return tf.reduce_mean(tf.cast(images, tf.float32), axis=[1, 2], keepdims=keepdims)
+
+
 class Conv(keras.layers.Conv2D):
     """Convolution without bias whose padding doesn't depend on the image size.
 
@@ -147,10 +152,10 @@ class SelectiveKernel(keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns the mixed streams."""
         first, second = tf.split(self.streams(inputs, training=training), 2, axis=-1)
-        pooled = tf.reduce_mean(first + second, axis=[1, 2], keepdims=True)
+        pooled = spatial_mean(first + second, keepdims=True)
         scores = self.expand(self.reduce(pooled, training=training))
-        score_first, score_second = tf.split(scores, 2, axis=-1)
-        share = tf.sigmoid(score_first - score_second)  # a softmax over two
+        score_first, score_second = tf.split(tf.cast(scores, tf.float32), 2, axis=-1)
+        share = tf.cast(tf.sigmoid(score_first - score_second), first.dtype)  # a softmax over two
         return share * first + (1.0 - share) * second
 
     def get_config(self) -> dict[str, Any]:
@@ -189,7 +194,7 @@ class SqueezeExcite(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the gated tensor."""
-        pooled = tf.reduce_mean(inputs, axis=[1, 2], keepdims=True)
+        pooled = spatial_mean(inputs, keepdims=True)
         return tf.sigmoid(self.expand(tf.nn.relu(self.reduce(pooled)))) * inputs
 
     def get_config(self) -> dict[str, Any]:

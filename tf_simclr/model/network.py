@@ -75,9 +75,12 @@ class SimCLR(keras.Model):
             batch_norm_decay=architecture.encoder.batch_norm_decay,
             global_bn=architecture.encoder.global_bn,
             name="projection_head",
+            dtype="float32",  # Heads are small, and what losses compare is float32.
         )
         self.classifier = (
-            LinearClassifier(architecture.num_classes, zero_init_logits, name="head_supervised")
+            LinearClassifier(
+                architecture.num_classes, zero_init_logits, name="head_supervised", dtype="float32"
+            )
             if architecture.num_classes
             else None
         )

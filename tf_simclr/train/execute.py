@@ -15,6 +15,7 @@ from absl import logging
 import tf_simclr
 from tf_simclr.config import ConfigError, Mode, RunConfig, as_dict
 from tf_simclr.data.open_source import default_image_size, open_source
+from tf_simclr.data.service import check_service
 from tf_simclr.data.source import Source
 from tf_simclr.evaluate.predict import build_evaluator, can_evaluate
 from tf_simclr.model.describe import selective_kernels
@@ -27,11 +28,13 @@ from tf_simclr.train.finetune import Classification
 from tf_simclr.train.loop import Evaluate, Loop
 from tf_simclr.train.measure import evaluation_stream
 from tf_simclr.train.plan import TrainPlan, plan_training
+from tf_simclr.train.precision import computing_in, precision_line, precision_of
 from tf_simclr.train.pretrain import Pretraining
 from tf_simclr.train.run_directory import RunDirectory
 from tf_simclr.train.stage import Stage
 from tf_simclr.train.stop import StopRequest
 from tf_simclr.train.strategy import choose_strategy, device_line
+from tf_simclr.train.workers import has_workers, noticing_lost_workers, own_directory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,20 +65,22 @@ def train_stage(
         ConfigError: settings, data and start do not fit together.
         RunError: training diverged, was stopped, or cannot write (see ``tf_simclr.errors``).
     """
+    strategy = strategy or choose_strategy(config.scale)  # Several workers must meet before anything runs.
     set_seeds(config)
-    strategy = strategy or choose_strategy()
-    directory = RunDirectory(config.model_dir)
+    directory = RunDirectory(own_directory(config.model_dir, strategy, overwrite=config.train.overwrite))
     source = open_source(config.data, read_checks(directory))
     source.check_split(config.data.train_split)
-    with strategy.scope():
+    check_service(source, config.scale.data_service)
+    with strategy.scope(), computing_in(precision_of(config.scale)):
         stage = _build(config, source, start)
+    stage.network.encoder.rematerialize = config.scale.rematerialize
     plan = plan_training(config, num_examples=stage.num_examples, replicas=strategy.num_replicas_in_sync)
     stop = StopRequest()
     with contextlib.ExitStack() as held:
         held.enter_context(directory)
         directory.begin(_settings(stage, plan, start, command_line), overwrite=config.train.overwrite)
-        _announce(stage, plan, strategy)
-        with stop.listening():
+        _announce(stage, plan, strategy, directory)
+        with stop.listening(), noticing_lost_workers(strategy):
             results = _run(stage, plan, directory, strategy, stop)
         held.pop_all()  # The directory is the caller's now.
     return FinishedStage(
@@ -134,7 +139,13 @@ def _accuracy_of(
         logging.info("--eval_split=%s has no labelled images: nothing is evaluated.", config.data.eval_split)
         return dict
     evaluate = build_evaluator(network, strategy)
-    return lambda: evaluate(stop.watched(evaluation_stream(config, source, stage.image_size, strategy)))
+
+    def run() -> dict[str, float]:
+        stream = evaluation_stream(config, source, stage.image_size, strategy)
+        # Several workers evaluate to the end: one that stopped by itself would leave the others waiting.
+        return evaluate(stream if has_workers(strategy) else stop.watched(stream))
+
+    return run
 
 
 def _results(directory: RunDirectory, final: dict[str, float], teacher: dict[str, float]) -> dict[str, Any]:
@@ -171,7 +182,9 @@ def _settings(
     }
 
 
-def _announce(stage: Stage, plan: TrainPlan, strategy: tf.distribute.Strategy) -> None:
+def _announce(
+    stage: Stage, plan: TrainPlan, strategy: tf.distribute.Strategy, directory: RunDirectory
+) -> None:
     encoder, config = stage.network.architecture.encoder, stage.config
     logging.info(
         "%s: ResNet-%d %gx, %d px, selective kernels %s; %s",
@@ -182,6 +195,7 @@ def _announce(stage: Stage, plan: TrainPlan, strategy: tf.distribute.Strategy) -
         selective_kernels(encoder),
         device_line(strategy),
     )
+    logging.info("%s: %s", config.mode.value, precision_line(config.scale, strategy))
     logging.info(
         "%s: %d images, batch %d, %d steps (%.1f epochs), %s with peak rate %.4g; writing %s",
         config.mode.value,
@@ -191,5 +205,5 @@ def _announce(stage: Stage, plan: TrainPlan, strategy: tf.distribute.Strategy) -
         plan.epoch(plan.total_steps),
         config.optimizer.optimizer,
         plan.peak_learning_rate,
-        config.model_dir,
+        directory.path,
     )

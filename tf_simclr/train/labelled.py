@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tf_simclr.data.source import NO_LABEL
 from tf_simclr.losses.supervised import cross_entropy
+from tf_simclr.replicas import mean_over_replicas
 
 
 def labelled_cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -30,11 +31,3 @@ def labelled_cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> dict[str, tf
         "supervised_loss": tf.math.divide_no_nan(tf.reduce_sum(weights * losses), count),
         "supervised_accuracy": tf.math.divide_no_nan(tf.reduce_sum(weights * hits), count),
     }
-
-
-def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    """Returns the mean of a value of each replica."""
-    replica = tf.distribute.get_replica_context()
-    if replica.num_replicas_in_sync == 1:
-        return value
-    return replica.all_reduce(tf.distribute.ReduceOp.MEAN, value)

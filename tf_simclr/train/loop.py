@@ -9,9 +9,9 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from tf_simclr.data.service import through_service
 from tf_simclr.errors import Stopped
 from tf_simclr.files.storing import storing
-from tf_simclr.optim.build import build_optimizer
 from tf_simclr.train.checkpoint import Checkpoints
 from tf_simclr.train.collapse import collapse_warning
 from tf_simclr.train.nonfinite import require_finite_weights, skipping, training_state
@@ -24,7 +24,9 @@ from tf_simclr.train.several import in_one_call, one_by_one
 from tf_simclr.train.stage import Stage
 from tf_simclr.train.step import build_train_step
 from tf_simclr.train.stop import StopRequest
+from tf_simclr.train.update import stage_optimizer
 from tf_simclr.train.window import Window
+from tf_simclr.train.workers import agreement, require_same_step
 
 # Accuracy of the network as it is; {} where there is nothing to count.
 Evaluate = Callable[[], dict[str, float]]
@@ -47,11 +49,11 @@ class Loop:
         train = stage.config.train
         extra = stage.extra_trackables()
         with strategy.scope():
-            optimizer = build_optimizer(stage.config.optimizer, plan.schedule, stage.groups)
+            optimizer = stage_optimizer(stage, plan.schedule)
             self._checkpoints = Checkpoints(
                 directory.checkpoints, stage.network, optimizer, train.keep_checkpoint_max, extra
             )
-        train_step = build_train_step(stage, optimizer, strategy)
+        train_step = build_train_step(stage, optimizer, strategy, slices=plan.slices)
         skips = train.on_nonfinite == "skip"
         if skips:
             state = training_state(stage.network, optimizer, extra)
@@ -59,7 +61,7 @@ class Loop:
         self._train_steps = (in_one_call if train.steps_per_loop > 1 else one_by_one)(train_step)
         names = [variable.name for variable in stage.network.trainable_variables]
         self._window = Window(names, tolerated=train.max_nonfinite_steps if skips else 0)
-        self._rhythm = Rhythm(plan, stop, minutes=train.checkpoint_minutes)
+        self._rhythm = Rhythm(plan, stop, minutes=train.checkpoint_minutes, agree=agreement(strategy))
         self._profile = Profile(train.profiled_steps, directory.summaries)
         self._clock, self._timed_steps = time.monotonic(), 0
         self._has_warned = False
@@ -74,6 +76,7 @@ class Loop:
             ConfigError: no checkpoint can be restored.
         """
         first, window = self._checkpoints.restore()
+        require_same_step(self._strategy, first)
         self._window.restore(window)
         self._directory.cut_metrics(first, is_finished=first >= self._plan.total_steps)
         self._summaries = tf.summary.create_file_writer(self._directory.summaries)
@@ -114,7 +117,9 @@ class Loop:
 
     def _batches(self, first: int) -> Any:
         def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            return self._stage.batches(
+            return through_service(
+                self._stage.batches,
+                self._stage.config.scale.data_service,
                 batch_size=context.get_per_replica_batch_size(self._plan.batch_size),
                 start=first * self._plan.batch_size,
                 shard=(context.input_pipeline_id, context.num_input_pipelines),
@@ -131,7 +136,7 @@ class Loop:
         if due.save:
             self._save(step)
         if due.stop:
-            self._stop.raise_if_made()
+            self._stop.end()
         if due.evaluate:
             self._evaluate_at(step)
         self._clock += time.monotonic() - pause

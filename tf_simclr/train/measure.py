@@ -59,15 +59,29 @@ def evaluation_stream(
     config: RunConfig, source: Source, image_size: int, strategy: tf.distribute.Strategy
 ) -> Iterator[Any]:
     """Returns one pass over the evaluation split, distributed, with its progress shown."""
-    split, batch_size = config.data.eval_split, config.train.eval_batch_size
-    batches = evaluation_batches(source, split, image_size=image_size, batch_size=batch_size)
-    steps = math.ceil(source.num_examples(split) / batch_size)
-    return with_progress("evaluating", strategy.experimental_distribute_dataset(batches), steps)
+    split = config.data.eval_split
+    count, replicas = source.num_examples(split), strategy.num_replicas_in_sync
+    batch_size = math.ceil(min(config.train.eval_batch_size, count) / replicas)  # of one replica
+    steps = math.ceil(count / (batch_size * replicas))
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        own_replicas = replicas // context.num_input_pipelines
+        return evaluation_batches(
+            source,
+            split,
+            image_size=image_size,
+            batch_size=batch_size,
+            subset=np.arange(context.input_pipeline_id, count, context.num_input_pipelines),
+            # All replicas get equally many batches of one shape, as TPUs and collectives need them.
+            padded_to=steps * own_replicas * batch_size,
+        )
+
+    return with_progress("evaluating", strategy.distribute_datasets_from_function(of_worker), steps)
 
 
 def _evaluate(config: RunConfig, source: Source, start: StartingPoint, image_size: int) -> dict[str, float]:
     check_classes(start, source.class_names, config.data.dataset)
-    strategy = choose_strategy()
+    strategy = choose_strategy(config.scale)
     with strategy.scope():
         network = start.load()
     return build_evaluator(network, strategy)(evaluation_stream(config, source, image_size, strategy))

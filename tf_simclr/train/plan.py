@@ -23,6 +23,7 @@ class TrainPlan:
     checkpoint_steps: int  # between two checkpoints
     eval_steps: int  # between two evaluations; 0 = only at the end
     log_steps: int
+    slices: int = 1  # portions in which a batch goes through the network
 
     @property
     def schedule(self) -> schedules.WarmupCosine:
@@ -43,11 +44,12 @@ def plan_training(config: RunConfig, *, num_examples: int, replicas: int = 1) ->
 
     Raises:
         ConfigError: the batch is larger than the data or no multiple of the replicas, or the
-            memory is no multiple of the batch's keys.
+            memory is no multiple of the batch's keys, or the microbatch does not divide both.
     """
     train, optimizer = config.train, config.optimizer
     batch_size = _batch_size(config, num_examples, replicas)
     _check_memory(config.memory.memory_size, batch_size)
+    slices = _slices(config.scale.microbatch_size, batch_size, replicas)
     total_steps = train.train_steps or schedules.train_steps(num_examples, train.train_epochs, batch_size)
     warmup_steps = schedules.warmup_steps(num_examples, optimizer.warmup_epochs, batch_size)
     if "warmup_epochs" not in config.given:
@@ -65,6 +67,7 @@ def plan_training(config: RunConfig, *, num_examples: int, replicas: int = 1) ->
         or max(train.checkpoint_epochs * epoch_steps, train.log_steps),
         eval_steps=max(train.eval_epochs * epoch_steps, train.log_steps) if train.eval_epochs else 0,
         log_steps=train.log_steps,
+        slices=slices,
     )
     _ = plan.schedule  # Refuses a warm-up that is longer than the run.
     return plan
@@ -101,3 +104,15 @@ def _check_memory(size: int, batch_size: int) -> None:
         f"--memory_size={size} must be a multiple of twice the batch, 2 * {batch_size} = {keys}, so that "
         f"whole batches leave it. Use {' or '.join(map(str, nearest))}."
     )
+
+
+def _slices(microbatch_size: int | None, batch_size: int, replicas: int) -> int:
+    if microbatch_size is None:
+        return 1
+    fitting = [size for size in range(replicas, batch_size + 1, replicas) if batch_size % size == 0]
+    if microbatch_size not in fitting:
+        raise ConfigError(
+            f"--microbatch_size={microbatch_size} must divide the batch of {batch_size} images and be a "
+            f"multiple of the {replicas} replicas. Use one of: {', '.join(map(str, fitting))}."
+        )
+    return batch_size // microbatch_size

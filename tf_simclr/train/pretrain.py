@@ -17,6 +17,7 @@ from tf_simclr.memory.momentum import momentum_copy, move_towards
 from tf_simclr.memory.queue import KeyQueue
 from tf_simclr.model.batch_norm import kept_statistics
 from tf_simclr.model.network import Architecture, SimCLR, build_network, projection
+from tf_simclr.replicas import gather_rows
 from tf_simclr.report.views import MAX_IMAGES
 from tf_simclr.train.labelled import labelled_cross_entropy
 from tf_simclr.train.stage import Batch, Stage, StageLoss, Tensors
@@ -117,7 +118,9 @@ class Pretraining(Stage):
             "contrastive_accuracy": accuracy,
             "contrastive_entropy": entropy,
             "projection_std": projection_std(
-                tf.concat([outputs["projection_1"], outputs["projection_2"]], axis=0)
+                gather_rows(
+                    tf.stop_gradient(tf.concat([outputs["projection_1"], outputs["projection_2"]], 0))
+                )
             ),
         }
         if "logits_1" not in outputs:

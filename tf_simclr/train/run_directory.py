@@ -39,6 +39,13 @@ FREE_SETTINGS = frozenset(
         "config.data.dataset",  # The fingerprint of the data is compared instead.
         "config.checkpoint",  # What it resolved to is compared instead.
         "config.teacher",
+        "config.scale.strategy",
+        "config.scale.tpu_name",
+        "config.scale.tpu_zone",
+        "config.scale.gcp_project",
+        "config.scale.microbatch_size",  # plan.slices is compared instead.
+        "config.scale.rematerialize",
+        "config.scale.data_service",
         "config.train.eval_batch_size",
         "config.train.eval_epochs",
         "config.train.checkpoint_epochs",

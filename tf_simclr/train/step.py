@@ -7,56 +7,57 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_simclr.train.precision import compiles
+from tf_simclr.train.sliced import SlicedStep
 from tf_simclr.train.stage import Batch, Stage
-from tf_simclr.train.window import GRADIENT_NORMS
+from tf_simclr.train.update import Metrics, apply_update, global_means, objective, on_replicas
 
-TrainStep = Callable[[Any], dict[str, tf.Tensor]]
+TrainStep = Callable[[Any], Metrics]
 
 
-def build_train_step(stage: Stage, optimizer: Any, strategy: tf.distribute.Strategy) -> TrainStep:
+def build_train_step(
+    stage: Stage, optimizer: Any, strategy: tf.distribute.Strategy, *, slices: int = 1
+) -> TrainStep:
     """Returns a function from a (distributed) batch to metrics: means over the global batch.
 
     They are scalars, and ``gradient_norms``, float32 [trainable variables], in their order.
 
     Every replica's loss is divided by the number of replicas and the gradients are
     summed, so one update equals that of a single device with the whole batch.
-    """
-    variables = stage.network.trainable_variables
-    replicas = strategy.num_replicas_in_sync
 
-    def replica_step(batch: Batch) -> dict[str, tf.Tensor]:
-        step = tf.identity(optimizer.iterations)
-        targets = stage.targets(batch, step)
-        with tf.GradientTape() as tape:
-            data = stage.loss(stage.outputs(batch, step), targets, batch)
-            decay = stage.decay()
-            total = data.loss + decay
-            scaled = total / replicas
-        gradients = _summed(tape.gradient(scaled, variables))
-        optimizer.apply_gradients(
-            zip(gradients, variables, strict=True), experimental_aggregate_gradients=False
-        )
-        stage.after_update(targets)
-        return {
-            **data.metrics,
-            "weight_decay": decay,
-            "total_loss": total,
-            "gradient_norm": tf.linalg.global_norm(gradients),
-            GRADIENT_NORMS: tf.stack([tf.norm(gradient) for gradient in gradients]),
-        }
+    Args:
+        stage: what is trained.
+        optimizer: of :func:`tf_simclr.train.update.stage_optimizer`.
+        strategy: where.
+        slices: in how many portions a batch goes through the network, see :class:`SlicedStep`.
+    """
+    if slices > 1:
+        return SlicedStep(stage, optimizer, strategy, slices)
+    replica_step = on_replicas(
+        whole_step(stage, optimizer), strategy, jit_compile=compiles(stage.config.scale, strategy)
+    )
 
     @tf.function(autograph=False)
-    def train_step(batch: Any) -> dict[str, tf.Tensor]:
-        per_replica = strategy.run(replica_step, args=(batch,))
-        mean = tf.distribute.ReduceOp.MEAN
-        return {name: strategy.reduce(mean, value, axis=None) for name, value in per_replica.items()}
+    def train_step(batch: Any) -> Metrics:
+        return global_means(strategy, replica_step(batch))
 
     return train_step
 
 
-def _summed(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Returns the sums over the replicas."""
-    replica = tf.distribute.get_replica_context()
-    if replica.num_replicas_in_sync == 1:
-        return gradients
-    return replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+def whole_step(stage: Stage, optimizer: Any) -> Callable[[Batch], Metrics]:
+    """Returns one replica's part of a step that takes its share of the batch at once."""
+    variables = stage.network.trainable_variables
+
+    def step(batch: Batch) -> Metrics:
+        number = tf.identity(optimizer.iterations)
+        targets = stage.targets(batch, number)
+        with tf.GradientTape() as tape:
+            data = stage.loss(stage.outputs(batch, number), targets, batch)
+            decay = stage.decay()
+            total = data.loss + decay
+            scaled = objective(total, optimizer)
+        metrics = apply_update(optimizer, variables, tape.gradient(scaled, variables))
+        stage.after_update(targets)
+        return {**data.metrics, "weight_decay": decay, "total_loss": total, **metrics}
+
+    return step

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from absl import logging
 
@@ -60,10 +60,14 @@ class StopRequest:
     def raise_if_made(self) -> None:
         """Raises Stopped if a signal came."""
         if self.signal is not None:
-            raise Stopped(
-                f"Stopped by {self.signal.name}. Everything so far is saved; start the same command again "
-                "to go on."
-            )
+            self.end()
+
+    def end(self) -> NoReturn:
+        """Raises Stopped, for a signal to this process or, where none came, to another worker of the run."""
+        cause = self.signal.name if self.signal else "a signal to another worker"
+        raise Stopped(
+            f"Stopped by {cause}. Everything so far is saved; start the same command again to go on."
+        )
 
     def watched(self, items: Iterable[T]) -> Iterator[T]:
         """Yields ``items``; raises Stopped before the next one once a signal came."""

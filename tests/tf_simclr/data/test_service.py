@@ -1,0 +1,57 @@
+"""A tf.data service with two workers gives the batches that this machine would make, in their order."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from flags.parse import parse
+from tf_simclr.config import ConfigError
+from tf_simclr.data.open_source import open_source
+from tf_simclr.data.pipeline import distill_batches, pretrain_batches
+from tf_simclr.data.service import check_service, through_service
+from tf_simclr.data.source import Source
+
+
+@pytest.fixture(scope="module")
+def service():
+    """Address of a dispatcher with two workers."""
+    data = tf.data.experimental.service
+    dispatcher = data.DispatchServer()
+    address = dispatcher.target.partition("://")[2]
+    workers = [data.WorkerServer(data.WorkerConfig(dispatcher_address=address)) for _ in range(2)]
+    yield dispatcher.target
+    del workers
+
+
+def batches_of(kind):
+    config = parse([])
+    source = open_source(config.data)
+    options = {"image_size": 8, "augment": config.augment, "seed": 3}
+    if kind == "pretrain":
+        return lambda **where: pretrain_batches(source, "train", **options, **where)
+    return lambda **where: distill_batches(source, "train", labelled=np.arange(9), **options, **where)
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "distill"])
+@pytest.mark.parametrize("start, shard", [(0, (0, 1)), (37, (1, 2))])
+def test_the_stream_is_that_of_this_machine(service, kind, start, shard):
+    place = {"batch_size": 5, "start": start, "shard": shard}
+    here = through_service(batches_of(kind), None, **place)
+    there = through_service(batches_of(kind), service, **place)
+    assert there.element_spec == here.element_spec
+    for found, wanted in itertools.islice(zip(there, here, strict=False), 12):
+        for name, value in wanted.items():
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_data_that_is_read_from_its_beginning_is_refused():
+    class Stream(Source):
+        name = "imagenet2012"
+        splits = num_examples = ids = labels = fingerprint = examples = shuffled = None
+
+    with pytest.raises(ConfigError, match=r"--dataset=imagenet2012 can only be read .* Add --cache_dataset"):
+        check_service(Stream(), "grpc://host:1")
+    check_service(Stream(), None)
+    check_service(open_source(parse([]).data), "grpc://host:1")

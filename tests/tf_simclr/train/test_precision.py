@@ -1,0 +1,105 @@
+"""Number formats and compilation: the same training, in other numbers or compiled by XLA."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training import Training
+from tf_simclr.config import ConfigError, ScaleConfig
+from tf_simclr.model.batch_norm import BatchNorm
+from tf_simclr.train.precision import compiles, precision_of
+from tf_simclr.train.step import whole_step
+
+FLAGS = ["--temperature=0.5", "--memory_size=64", "--memory_momentum=0.9"]
+
+
+def test_convolutions_compute_in_the_format_and_everything_compared_is_float32():
+    training = Training("--mixed_precision=bfloat16")
+    network = training.stage.network
+    endpoints = network(tf.zeros([2, 8, 8, 3]), training=True)
+    assert endpoints["initial_conv"].dtype == endpoints["block_group4"].dtype == tf.bfloat16
+    for name in ("final_avg_pool", "proj_head_output", "logits_sup"):
+        assert endpoints[name].dtype == tf.float32, name
+    assert {variable.dtype for variable in network.variables} == {tf.float32}
+    norms = [layer for layer in network.submodules if isinstance(layer, BatchNorm)]
+    assert {layer.compute_dtype for layer in norms} == {"float32"}
+    assert tf.keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_an_overflow_changes_the_scale_and_no_weight():
+    training = Training("--mixed_precision=float16", "--optimizer=momentum")
+    batch = next(training.batches())
+    training.optimizer.loss_scale  # noqa: B018  It is a property that reads a variable.
+    training.optimizer._loss_scale._current_loss_scale.assign(3e38)
+    before = [variable.numpy() for variable in training.stage.network.trainable_variables]
+    metrics = training.step(batch)
+    for value, variable in zip(before, training.stage.network.trainable_variables, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    assert metrics["overflowed_steps"] == 1 and metrics["gradient_norm"] == 0
+    assert np.isfinite(metrics["total_loss"])
+    assert training.optimizer.iterations == 1
+    assert float(training.optimizer.loss_scale) < 3e38
+
+
+def test_the_cpu_computes_in_float32_unless_told_otherwise():
+    assert precision_of(ScaleConfig()) == "off"
+    assert precision_of(ScaleConfig(mixed_precision="bfloat16")) == "bfloat16"
+    assert not compiles(ScaleConfig(), tf.distribute.get_strategy())
+
+
+def test_xla_cannot_join_cpu_replicas():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
+    with pytest.raises(ConfigError, match=r"this run has 2 CPU replicas\. .*--strategy=one_device"):
+        compiles(ScaleConfig(jit_compile=True), strategy)
+
+
+@pytest.fixture(scope="module")
+def compiled_step():
+    """A step with a memory as XLA compiles it, and its batch."""
+    batch = next(Training(*FLAGS).batches())
+    training = Training(*FLAGS)
+    step = tf.function(whole_step(training.stage, training.optimizer), jit_compile=True, autograph=False)
+    return step, batch
+
+
+@pytest.mark.slow
+def test_a_compiled_step_computes_the_same(compiled_step):
+    step, batch = compiled_step
+    found, wanted = step(batch), Training(*FLAGS).step(batch)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, err_msg=name)
+
+
+def test_every_shape_of_the_step_is_known_beforehand(compiled_step):
+    step, batch = compiled_step
+    operations = step.get_concrete_function(batch).graph.get_operations()
+    outputs = [output for op in operations for output in op.outputs if not is_reserve(op, output)]
+    assert len(outputs) > 1000
+    assert [output.name for output in outputs if not output.shape.is_fully_defined()] == []
+
+
+def is_reserve(op, output):
+    """A fused batch norm's scratch space, which XLA has none of, or zeros in its shape."""
+    if op.type == "ZerosLike":
+        return is_reserve(op.inputs[0].op, op.inputs[0])
+    return op.type.startswith("FusedBatchNorm") and output.value_index >= 3
+
+
+def test_nothing_in_the_compiled_step_leaves_the_device(compiled_step):
+    step, batch = compiled_step
+    program = step.experimental_get_compiler_ir(batch)(stage="hlo")
+    assert "convolution" in program and "scatter" in program  # The network, and the queue.
+    for word in ("infeed", "outfeed", "send(", "recv(", "callback", "<="):
+        assert word not in program, word
+
+
+def test_recomputed_activations_change_nothing():
+    batch = next(Training().batches())
+    plain, recomputing = Training(), Training("--rematerialize")
+    wanted, found = plain.step(batch), recomputing.step(batch)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
+    for variable, value in zip(
+        recomputing.stage.network.variables, plain.stage.network.variables, strict=True
+    ):
+        np.testing.assert_allclose(variable, value, rtol=1e-5, atol=1e-6, err_msg=variable.name)

@@ -1,0 +1,70 @@
+"""Batches that a tf.data service makes on other machines, in the order in which they were asked for.
+
+The service hands every batch to one of its workers, whichever is free, and returns them as they
+come. Each carries its number, and is given on when it is its turn: the stream is the same as without
+a service, whatever the number of workers, so a stopped run goes on as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_simclr.config import ConfigError
+from tf_simclr.data.source import RandomAccessSource, Source
+
+MAX_WAITING = 64  # batches that wait for an earlier one; more mean that it is lost
+
+Batches = Callable[..., tf.data.Dataset]  # (batch_size, start, shard), see Stage.batches
+
+
+def check_service(source: Source, address: str | None) -> None:
+    """Raises ConfigError if ``source`` cannot be read from any place at once, as a service needs it."""
+    if address is not None and not isinstance(source, RandomAccessSource):
+        raise ConfigError(
+            f"--data_service reads batches in any order, and --dataset={source.name} can only be read from "
+            "its beginning. Add --cache_dataset, use folder:PATH or npz:PATH, or leave --data_service out."
+        )
+
+
+def through_service(
+    batches: Batches, address: str | None, *, batch_size: int, start: int, shard: tuple[int, int]
+) -> tf.data.Dataset:
+    """Returns ``batches(batch_size=…, start=…, shard=…)``, made by the service at ``address`` (None: here).
+
+    ``batches`` must be pure functions of their arguments, and know ``start`` as a tensor.
+    """
+    if address is None:
+        return batches(batch_size=batch_size, start=start, shard=shard)
+
+    def numbered(number: tf.Tensor) -> tf.data.Dataset:
+        first = start + number * batch_size * shard[1]
+        one = batches(batch_size=batch_size, start=first, shard=shard).take(1)
+        return one.map(lambda batch: (number, batch))
+
+    stream = tf.data.Dataset.range(np.iinfo(np.int64).max).flat_map(numbered)
+    service = tf.data.experimental.service
+    # Dynamic: a batch goes to one worker, and to no other.
+    return _in_order(stream.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address)))
+
+
+def _in_order(numbered: tf.data.Dataset) -> tf.data.Dataset:
+    def ordered() -> Iterator[Any]:
+        waiting: dict[int, Any] = {}
+        turn = 0
+        for number, batch in numbered:
+            waiting[int(number)] = batch
+            while turn in waiting:
+                yield waiting.pop(turn)
+                turn += 1
+            if len(waiting) > MAX_WAITING:
+                raise RuntimeError(
+                    f"The tf.data service lost batch {turn}: one of its workers ended. Start the same "
+                    "command again; it goes on from the last checkpoint."
+                )
+
+    spec = numbered.element_spec[1]
+    return tf.data.Dataset.from_generator(ordered, output_signature=spec).prefetch(tf.data.AUTOTUNE)

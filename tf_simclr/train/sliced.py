@@ -1,0 +1,138 @@
+"""A step whose batch goes through the network in slices, for batches that do not fit at once.
+
+Where every example has its own loss, gradients of slices add up. The contrastive loss couples all
+examples of a batch. There (gradient caching, Gao et al. 2021, arXiv 2101.06983):
+
+1. embed all slices, without keeping activations;
+2. compute the loss of the whole batch and its gradient with respect to the embeddings;
+3. embed each slice again and send its rows of that gradient back to the weights.
+
+The sum is the exact gradient. Batch norm, in training mode, sees one slice at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tf_simclr.model.batch_norm import kept_statistics
+from tf_simclr.train.precision import compiles
+from tf_simclr.train.stage import Batch, Stage, Tensors
+from tf_simclr.train.update import Metrics, apply_update, global_means, objective, on_replicas
+
+
+class SlicedStep:
+    """A function from a (distributed) batch to metrics, like that of ``build_train_step``.
+
+    Each part is a graph of its own, run once a slice: what a slice needed is freed before the
+    next begins, and a graph is traced once, however many slices there are.
+    """
+
+    def __init__(self, stage: Stage, optimizer: Any, strategy: tf.distribute.Strategy, slices: int) -> None:
+        self._stage, self._optimizer, self._strategy, self._slices = stage, optimizer, strategy, slices
+        self._variables = stage.network.trainable_variables
+        with strategy.scope():
+            self._sums = [_accumulator(variable) for variable in self._variables]
+        compiled = compiles(stage.config.scale, strategy)
+
+        def graph(function: Callable[..., Any]) -> Callable[..., Any]:
+            return on_replicas(function, strategy, jit_compile=compiled)
+
+        self._learn_slice, self._embed_slice = graph(self._learn), graph(self._embed)
+        self._compare_all, self._send_back_slice = graph(self._compare), graph(self._send_back)
+        self._finish_step = graph(self._finish)
+        self._means = tf.function(lambda metrics: global_means(strategy, metrics), autograph=False)
+
+    def __call__(self, batch: Any) -> Metrics:
+        """Trains on one batch."""
+        numbers = [tf.constant(number) for number in range(self._slices)]
+        if self._stage.couples_examples:
+            embedded = [self._embed_slice(batch, number) for number in numbers]
+            cotangents, targets, metrics = self._compare_all(batch, embedded)
+            for number in numbers:
+                self._send_back_slice(batch, number, cotangents)
+            return self._means(self._finish_step(targets, [metrics]))
+        parts = [self._learn_slice(batch, number) for number in numbers]
+        return self._means(self._finish_step({}, parts))
+
+    def _learn(self, batch: Batch, number: tf.Tensor) -> Metrics:
+        """Adds the gradient of one slice's share of the mean."""
+        part, step = self._part(batch, number), self._step()
+        targets = self._stage.targets(part, step)
+        with tf.GradientTape() as tape:
+            data = self._stage.loss(self._stage.outputs(part, step), targets, part)
+            scaled = objective(data.loss, self._optimizer) / self._slices
+        self._add(tape.gradient(scaled, self._variables))
+        return {**data.metrics, "total_loss": data.loss}
+
+    def _embed(self, batch: Batch, number: tf.Tensor) -> tuple[Tensors, Tensors]:
+        """Outputs and targets of one slice, which is embedded again in :meth:`_send_back`."""
+        part, step = self._part(batch, number), self._step()
+        with kept_statistics():
+            return self._stage.outputs(part, step), self._stage.targets(part, step)
+
+    def _compare(
+        self, batch: Batch, embedded: Sequence[tuple[Tensors, Tensors]]
+    ) -> tuple[Tensors, Tensors, Metrics]:
+        """Gradient of the whole batch's loss by its outputs, all targets, and the metrics."""
+        outputs, targets = _joined([pair[0] for pair in embedded]), _joined([pair[1] for pair in embedded])
+        with tf.GradientTape() as tape:
+            tape.watch(outputs)
+            data = self._stage.loss(outputs, targets, batch)
+            scaled = objective(data.loss, self._optimizer)
+        return tape.gradient(scaled, outputs), targets, {**data.metrics, "total_loss": data.loss}
+
+    def _send_back(self, batch: Batch, number: tf.Tensor, cotangents: Tensors) -> None:
+        """Adds the weights' gradient of one slice, given that of its outputs."""
+        part, rows = self._part(batch, number), self._part(cotangents, number)
+        with tf.GradientTape() as tape:
+            outputs = self._stage.outputs(part, self._step())
+        self._add(tape.gradient(outputs, self._variables, output_gradients=rows))
+
+    def _finish(self, targets: Tensors, parts: Sequence[Metrics]) -> Metrics:
+        """Updates the weights by what was added up, and clears it."""
+        with tf.GradientTape() as tape:
+            decay = self._stage.decay()
+            scaled = objective(decay, self._optimizer)
+        of_decay = tape.gradient(scaled, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = [total + own for total, own in zip(self._sums, of_decay, strict=True)]
+        metrics = apply_update(self._optimizer, self._variables, gradients)
+        for total in self._sums:
+            total.assign(tf.zeros_like(total))
+        self._stage.after_update(targets)
+        means = {name: tf.add_n([part[name] for part in parts]) / len(parts) for name in parts[0]}
+        means["total_loss"] += decay
+        return {**means, "weight_decay": decay, **metrics}
+
+    def _add(self, gradients: Sequence[tf.Tensor]) -> None:
+        for total, gradient in zip(self._sums, gradients, strict=True):
+            total.assign_add(gradient)
+
+    def _part(self, rows: Tensors, number: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {name: _slice_of(value, number, self._slices) for name, value in rows.items()}
+
+    def _step(self) -> tf.Tensor:
+        return tf.identity(self._optimizer.iterations)
+
+
+def _accumulator(variable: tf.Variable) -> tf.Variable:
+    """A sum of gradients that each replica keeps for itself."""
+    return tf.Variable(
+        tf.zeros(variable.shape, variable.dtype),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+    )
+
+
+def _slice_of(value: tf.Tensor, number: tf.Tensor, slices: int) -> tf.Tensor:
+    """Returns rows number · size to (number + 1) · size of equal slices, of static shape."""
+    size = value.shape[0] // slices
+    begin = tf.concat([[number * size], tf.zeros([value.shape.rank - 1], tf.int32)], axis=0)
+    return tf.slice(value, begin, [size, *value.shape[1:]])
+
+
+def _joined(slices: Sequence[Tensors]) -> dict[str, tf.Tensor]:
+    return {name: tf.concat([part[name] for part in slices], axis=0) for name in slices[0]}

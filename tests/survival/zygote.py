@@ -5,8 +5,11 @@ reads one JSON object a line and answers with the child's status.
 """
 
 import contextlib
+import hashlib
+import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -18,12 +21,20 @@ import tensorflow as tf
 from absl import logging as absl_logging
 
 import run
-import tf_simclr.train.execute
-import tf_simclr.train.measure  # noqa: F401
 from tf_simclr.config import BLOCKS_OF_DEPTH
 from tf_simclr.train.loop import Loop
 
+for module in (
+    "export.kinds",
+    "export.stage",
+    "export.hub",
+    "tf_simclr.train.execute",
+    "tf_simclr.train.measure",
+):
+    importlib.import_module(module)  # here once, and not in every child
+
 BLOCKS_OF_DEPTH[18] = (1, 1, 1, 1)  # Half the layers: what is tested here is not the network.
+BALLAST = "ballast"  # what fills a disk
 
 FILE_CALLS = ("GFile", "rename", "remove", "rmtree", "makedirs")
 
@@ -70,11 +81,9 @@ def install(order):
         kill = threading.Timer(order["at_second"], os.kill, (os.getpid(), signal.SIGKILL))
         kill.daemon = True
         kill.start()
-    if order.get("calls") or order.get("at_call"):
-        watch_calls(order.get("calls"), order.get("at_call"))
+    if any(order.get(name) for name in ("calls", "kill_at", "fill_at")):
+        watch_calls(order)
     if order.get("file_bytes"):
-        import resource
-
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_bytes"], order["file_bytes"]))
     if order.get("poison"):
         poison(order["poison"])
@@ -82,8 +91,6 @@ def install(order):
 
 def write_hashes(path):
     """Adds a line ``step hash`` for every batch that a step takes."""
-    import hashlib
-
     batches = Loop._batches
 
     def hashed(self, first):
@@ -127,29 +134,47 @@ def poison(steps):
     Loop._batches = poisoned
 
 
-def watch_calls(record, kill_at):
-    """Records the calls that change files, as ``place number``; kills this process before one of them."""
+def watch_calls(order):
+    """Watches the calls that change files; each has a place in the program, and a number there.
+
+    ``calls``: a file to record them in. ``kill_at`` [place, number]: this process dies before the
+    call. ``fill_at`` [part of a place, folder]: the disk of the folder is full from that call on.
+    """
     seen = {}
+
+    def before(place):
+        seen[place] = seen.get(place, 0) + 1
+        if order.get("calls"):
+            os.write(calls, f"{place}\n".encode())
+        if order.get("kill_at") == [place, seen[place]]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if order.get("fill_at") and order["fill_at"][0] in place:
+            fill(order["fill_at"][1])
 
     def watched(name, function):
         def call(*args, **kwargs):
-            if name != "GFile" or any("w" in str(a) or "a" in str(a) for a in args[1:2]):
-                place = f"{name} {caller()}"
-                seen[place] = seen.get(place, 0) + 1
-                if record:
-                    with open(record, "a") as file:
-                        file.write(f"{place}\n")
-                if kill_at == [place, seen[place]]:
-                    os.kill(os.getpid(), signal.SIGKILL)
+            if name != "GFile" or (args[1:] and args[1][0] in "wa"):
+                before(f"{name} {caller()}")
             return function(*args, **kwargs)
 
         return call
 
+    if order.get("calls"):
+        calls = os.open(order["calls"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for name in FILE_CALLS:
         setattr(tf.io.gfile, name, watched(name, getattr(tf.io.gfile, name)))
     tf.saved_model.save = watched("saved_model.save", tf.saved_model.save)
     tf.train.Checkpoint.write = watched("Checkpoint.write", tf.train.Checkpoint.write)
     os.fsync = watched("fsync", os.fsync)
+
+
+def fill(folder):
+    """Writes until the disk is full."""
+    with contextlib.suppress(OSError), open(os.path.join(folder, BALLAST), "ab", buffering=0) as file:
+        for size in (1 << 16, 1 << 10, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(b"0" * size)
 
 
 def caller():

@@ -65,18 +65,22 @@ class Checkpoints:
             ConfigError: all checkpoints are damaged, or the newest is of another network.
         """
         clear_leftovers(self._directory)
-        damaged: list[str] = []
+        damaged: dict[str, DamagedError] = {}
         for name in reversed(numbered(self._directory)):
             try:
                 verify(self._path(name))
             except DamagedError as error:
-                damaged.append(str(error))
-                self._set_aside(name, error)
+                damaged[name] = error
                 continue
+            for (
+                bad,
+                reason,
+            ) in damaged.items():  # Not earlier: a run without any must not look like a new one.
+                self._set_aside(bad, reason)
             return self._read(name)
         if damaged:
             raise ConfigError(
-                f"No checkpoint in {self._directory} is whole: {damaged[0]} "
+                f"No checkpoint in {self._directory} is whole: {next(iter(damaged.values()))} "
                 "Copy them again, or give --overwrite to start anew (the old run is kept beside it)."
             )
         return 0, {}

@@ -104,7 +104,7 @@ class Window:
         first = next((layer for layer, square in squares.items() if math.isnan(square)), None)
         largest = first or max(squares, key=lambda layer: squares[layer])
         bad = sum(not math.isfinite(square) for square in squares.values())
-        others = f", as in {bad - 1} other layers" if bad > 1 else ""
+        others = f", as in {bad - 1} other layer{'s' * (bad > 2)}" if bad > 1 else ""
         return f"; largest gradient: {largest} ({math.sqrt(squares[largest]):.4g}{others})"
 
     def _advice(self) -> str:

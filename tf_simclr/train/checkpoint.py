@@ -85,8 +85,10 @@ class Checkpoints:
             )
         return 0, {}
 
-    def save(self, window: Mapping[str, Any]) -> None:
+    def save(self, window: Mapping[str, Any] | None = None) -> None:
         """Writes a checkpoint of the current step, unless it is there already; removes the oldest ones.
+
+        ``window``: what :meth:`restore` shall give back with it, JSON-ready.
 
         Raises:
             StorageError: the disk is full or refuses; the earlier checkpoints are whole.
@@ -96,7 +98,7 @@ class Checkpoints:
             return
         with whole_directory(self._path(step)) as writing:
             self._checkpoint.write(os.path.join(writing, STATE))
-            write_text(os.path.join(writing, WINDOW_FILE), json.dumps(window) + "\n")
+            write_text(os.path.join(writing, WINDOW_FILE), json.dumps(dict(window or {})) + "\n")
         best = self._best().get("step")
         for name in numbered(self._directory)[: -self._keep]:
             if int(name) != best:

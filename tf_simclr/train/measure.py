@@ -28,7 +28,8 @@ def measure(config: RunConfig, start: StartingPoint) -> dict[str, Any]:
     """Runs ``--mode=eval`` or ``knn``, writes ``config.json`` and ``results.json``, returns the results.
 
     Raises:
-        ConfigError: start and data do not fit, or the evaluation split has no labels.
+        ConfigError: start and data do not fit, the evaluation split has no labels, or
+            the directory holds a training run.
     """
     directory = RunDirectory(config.model_dir)
     source = open_source(config.data, read_checks(directory))
@@ -41,17 +42,19 @@ def measure(config: RunConfig, start: StartingPoint) -> dict[str, Any]:
         )
     image_size = config.data.image_size or start.image_size
     run = _evaluate if config.mode is Mode.EVAL else _nearest_neighbours
-    results = {
-        "mode": config.mode.value,
-        "start": start.path,
-        "eval": run(config, source, start, image_size),
-    }
     data = {"images": source.num_examples(split), "fingerprint": source.fingerprint(split)}
-    directory.write_config(
-        {"config": as_dict(config), "image_size": image_size, "start": start.path, "data": data}
-    )
-    write_checks(directory, source)
-    directory.write_results(results)
+    with directory:
+        directory.begin_measuring()
+        results = {
+            "mode": config.mode.value,
+            "start": start.path,
+            "eval": run(config, source, start, image_size),
+        }
+        directory.write_config(
+            {"config": as_dict(config), "image_size": image_size, "start": start.path, "data": data}
+        )
+        write_checks(directory, source)
+        directory.write_results(results)
     return results
 
 

@@ -119,9 +119,7 @@ class RunDirectory:
             InUseError: another process works in it.
             StorageError: the disk is full or refuses.
         """
-        lock = Lock(self.path)
-        lock.take()
-        self._held.callback(lock.release)
+        lock = self._take()
         if overwrite:
             self._move_aside(lock)
         settings = json.loads(json.dumps(settings))
@@ -130,6 +128,28 @@ class RunDirectory:
             clear_leftovers(directory)
         self._log_file = self._held.enter_context(logged_to(self._log))
         self.write_config(settings)
+
+    def begin_measuring(self) -> None:
+        """Takes the directory for results alone.
+
+        Raises:
+            ConfigError: it holds a training run, whose settings and results they would replace.
+            InUseError: another process works in it.
+            StorageError: the disk is full or refuses.
+        """
+        self._take()
+        if numbered(self.checkpoints):
+            raise ConfigError(
+                f"--model_dir={self.path} holds a training run, whose config.json and results.json would "
+                "be replaced. Give another --model_dir, or none."
+            )
+        clear_leftovers(self.path)
+
+    def _take(self) -> Lock:
+        lock = Lock(self.path)
+        lock.take()
+        self._held.callback(lock.release)
+        return lock
 
     def _move_aside(self, lock: Lock) -> None:
         """Moves what an earlier run left; nothing of it is lost."""

@@ -29,7 +29,9 @@ class Gate:
         """
         self._enter()
         try:
-            if not self._slots.acquire(timeout=seconds):
+            # gRPC gives a request without a deadline one in the far future, which locks don't take.
+            patience = threading.TIMEOUT_MAX if seconds is None else min(seconds, threading.TIMEOUT_MAX)
+            if not self._slots.acquire(timeout=patience):
                 raise Refusal("DEADLINE_EXCEEDED", "The request's deadline passed while it waited.")
             try:
                 yield

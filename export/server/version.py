@@ -42,9 +42,10 @@ class Version:
 
     def _warm_up(self, path: str) -> None:
         """Replays the warm-up requests; as in TF Serving, one that fails makes the load fail."""
-        for count, request in enumerate(read_warmup(path), start=1):
-            if count > MAX_RECORDS:
-                raise ValueError(f"There are more than {MAX_RECORDS} warm-up requests.")
+        requests = list(read_warmup(path))
+        if len(requests) > MAX_RECORDS:
+            raise ValueError(f"There are {len(requests)} warm-up requests; {MAX_RECORDS} are allowed.")
+        for request in requests:
             inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
             self.run(request.model_spec.signature_name or DEFAULT_SIGNATURE, inputs)
 

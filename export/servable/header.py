@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from export.servable.gif import gif_pixels
+
 UNKNOWN_FORMAT = tf.int64.max
 
 
@@ -15,7 +17,7 @@ def claimed_pixels(encoded: tf.Tensor) -> tf.Tensor:
     """Returns width · height as the header of one image has them: int64 scalar.
 
     ``encoded``: string scalar, a JPEG, PNG, GIF, BMP or WebP; ``UNKNOWN_FORMAT`` for
-    anything else. A GIF's is its canvas. Running it raises InvalidArgumentError where
+    anything else; of a GIF see :func:`gif_pixels`. Running it raises InvalidArgumentError where
     the header is cut short.
     """
 
@@ -33,7 +35,7 @@ def claimed_pixels(encoded: tf.Tensor) -> tf.Tensor:
         [
             (starts_with(b"\xff\xd8\xff"), jpeg),
             (starts_with(b"\x89PNG"), lambda: size(16, 4, "big")),
-            (starts_with(b"GIF8"), lambda: size(6, 2)),
+            (starts_with(b"GIF8"), lambda: gif_pixels(encoded)),
             (starts_with(b"BM"), lambda: _bmp(encoded)),
             (starts_with(b"RIFF"), lambda: _webp(encoded)),
         ],

@@ -75,6 +75,18 @@ def broken():
     return found | bombs()
 
 
+def gif_of_frames(*sizes, canvas=(1, 1), palette=True):
+    """A GIF whose frames have those sizes (width, height), each with as little data as there can be."""
+    flags = 0x80 if palette else 0
+    found = b"GIF89a" + struct.pack("<HHBBB", *canvas, flags, 0, 0) + bytes(6 if palette else 0)
+    found += b"!\xfe\x05hello\x03you\x00"  # a comment in two blocks of data
+    for i, size in enumerate(sizes):
+        local = i % 2  # Every second frame has a palette of its own.
+        found += b"," + struct.pack("<HHHHB", 0, 0, *size, 0x81 if local else 0) + bytes(12 if local else 0)
+        found += b"\x02\x02\x44\x01\x00"
+    return found + b";"
+
+
 def bombs():
     """By name, a few bytes that claim 60,000 x 60,000 pixels or more."""
     side = 60_000
@@ -89,6 +101,7 @@ def bombs():
     return {
         "png_bomb": b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + checksum,
         "gif_bomb": bytes(gif),
+        "gif_frame_bomb": gif_of_frames((10, 10), (side, side)),
         "bmp_bomb": bytes(bmp),
         "jpeg_bomb": bytes(jpeg),
     }

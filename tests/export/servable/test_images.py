@@ -21,6 +21,11 @@ BROKEN = encoded_images.broken()
 MAX_PIXELS = 2**25
 
 
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+def pixels_of(encoded):
+    return claimed_pixels(encoded)
+
+
 @functools.cache
 def decoder(size, max_pixels=MAX_PIXELS):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
@@ -81,13 +86,42 @@ def test_an_image_above_the_limit_is_not_decoded():
 @pytest.mark.parametrize("name", [*encoded_images.whole(), *encoded_images.webp()])
 def test_the_header_tells_the_number_of_pixels(name):
     data = (encoded_images.whole() | encoded_images.webp())[name]
-    assert claimed_pixels(tf.constant(data)) == encoded_images.HEIGHT * encoded_images.WIDTH
+    assert pixels_of(data) == encoded_images.HEIGHT * encoded_images.WIDTH
 
 
 def test_bombs_claim_what_they_claim():
     for name, data in encoded_images.bombs().items():
-        assert claimed_pixels(tf.constant(data)) == 60_000**2, name
-    assert claimed_pixels(tf.constant(b"II*\0 and more of a TIFF")) == UNKNOWN_FORMAT
+        assert pixels_of(data) == 60_000**2, name
+    assert pixels_of(b"II*\0 and more of a TIFF") == UNKNOWN_FORMAT
+
+
+@pytest.mark.parametrize("palette", [True, False])
+@pytest.mark.parametrize(
+    "sizes, canvas, pixels",
+    [
+        ([(30, 20)], (40, 50), 2000),
+        ([(30, 20), (300, 20), (1, 1)], (40, 50), 6000),
+        ([(30, 20)] * 100, (40, 50), 5000),  # 60,000 in all, of which a twelfth counts
+        ([], (40, 50), 2000),
+    ],
+)
+def test_every_frame_of_a_gif_counts(sizes, canvas, pixels, palette):
+    data = encoded_images.gif_of_frames(*sizes, canvas=canvas, palette=palette)
+    assert pixels_of(data) == pixels
+
+
+def test_a_gif_of_too_many_blocks_is_not_counted_to_its_end(monkeypatch):
+    monkeypatch.setattr("export.servable.gif.MAX_BLOCKS", 50)
+    frame = encoded_images.gif_of_frames((10, 10))[:-2]
+    assert claimed_pixels(tf.constant(frame + b"\x01\x00" * 20 + b"\x00;")) == 100
+    assert claimed_pixels(tf.constant(frame + b"\x01\x00" * 60 + b"\x00;")) == UNKNOWN_FORMAT
+
+
+def test_a_gif_that_ends_early_still_counts_what_it_claims():
+    data = encoded_images.gif_of_frames((10, 10), (6000, 6000))
+    for length in range(6, len(data)):
+        assert pixels_of(data[:length]) >= 0
+    assert pixels_of(data[:-6]) == 6000**2
 
 
 def test_pixels_are_prepared_like_the_same_image_encoded():

@@ -9,13 +9,14 @@ import tensorflow as tf
 
 from export.info import StageInfo
 from export.reusable import IMAGES, Part
+from tf_simclr.config import Mode
 from tf_simclr.model.network import Architecture
 
 TEMPLATE = """\
 # {title}
 
 {what}
-It was trained with tf_simclr (SimCLRv2, Chen et al. 2020); step {step} of stage `{stage}`.
+{origin}
 
 | | |
 |---|---|
@@ -153,8 +154,7 @@ def readme(described: Described, info: StageInfo, root: Part) -> str:
     return TEMPLATE.format(
         title=described.title,
         what=described.what,
-        step=info.step,
-        stage=info.stage,
+        origin=origin(info),
         network=_name(info.architecture),
         input_name=described.spec.name,
         input_shape="[batch, height, width, 3]" if is_encoder else f"[batch, {size[1]}]",
@@ -169,6 +169,14 @@ def readme(described: Described, info: StageInfo, root: Part) -> str:
         endpoints=ENDPOINTS.format(example=size) if is_encoder else "",
         example=size,
     )
+
+
+def origin(info: StageInfo) -> str:
+    """Returns the sentence that says who trained the network."""
+    if info.stage == Mode.IMPORT.value:
+        return "It is a released SimCLR network (Chen et al. 2020), imported into tf_simclr."
+    trained = f"step {info.step} of stage `{info.stage}`"
+    return f"It was trained with tf_simclr (SimCLRv2, Chen et al. 2020); {trained}."
 
 
 def _preprocessing(info: StageInfo) -> str:

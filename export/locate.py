@@ -31,7 +31,8 @@ def locate_stage(path: str, flag: str = "checkpoint") -> str:
     if not path or not tf.io.gfile.isdir(path):
         problem = "is not a directory" if path and tf.io.gfile.exists(path) else "does not exist"
         raise ConfigError(
-            f"--{flag}={path} {problem}. Give a run directory or a SavedModel; {HOW_TO_MAKE_ONE} makes one."
+            f"--{flag}={path} {problem}. Give a run directory or a SavedModel; {HOW_TO_MAKE_ONE} makes one. "
+            "A checkpoint or an archive of a released network becomes one with --mode=import."
         )
     for place in (path, os.path.join(path, SAVED_MODEL_DIR)):  # The second as released networks have it.
         if tf.io.gfile.exists(os.path.join(place, SAVED_MODEL_FILE)):

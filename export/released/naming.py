@@ -21,7 +21,7 @@ _ROOTS = {
 EMA = "ema_model/"
 # The optimizer's slots, counters and the queue of negatives: in the files, but no part of the network.
 _OTHER = re.compile(
-    r"(^|/)(global_step|save_counter|beta[12]_power)$|/(Momentum|Adam|Adam_1)$|(^|/)memory"
+    r"(^|/)(global_step|save_counter|beta[12]_power)$|/(Momentum|Adam|Adam_1)$|memory"
     r"|^optimizer/|/\.OPTIMIZER_SLOT/"
 )
 # Keras numbers layers over a whole process, so that a file's numbers need not begin at 0.
@@ -77,7 +77,9 @@ def _of_network(stored: Sequence[Stored], naming: str, export_ema: bool) -> list
         return own
     if naming != "tf1" or not averaged:
         raise ConfigError("it has no moving average (ema_model/...). Leave out --export_ema.")
-    return averaged + [entry for entry in own if entry.name.startswith("head_supervised/")]
+    names = {entry.name.removeprefix(EMA) for entry in averaged}
+    supervised = [entry for entry in own if entry.name.startswith("head_supervised/")]
+    return averaged + [entry for entry in supervised if entry.name not in names]
 
 
 def canonical(names: Iterable[str], naming: str, offsets: Offsets | None = None) -> dict[str, str]:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 import run
 from export.hub import check_part, write_module
+from export.hub_readme import origin
 from export.start import open_start
 from flags.parse import parse
 from tf_simclr.config import ConfigError
@@ -87,6 +89,12 @@ def test_the_readme_says_what_goes_in_and_out(modules):
     assert "| output | float32 [batch, 4]: the projection, not normalised |" in text["projection_head"]
     assert "float32 [batch, 3]: logits (no softmax), in this order: cat, dog, owl" in text["classifier"]
     assert not any("{" in part or "None" in part for part in text.values())
+
+
+def test_the_readme_says_where_the_network_is_from(written):
+    info = written("pretrain_with_probe").info
+    assert "trained with tf_simclr (SimCLRv2, Chen et al. 2020); step 7 of stage `pretrain`." in origin(info)
+    assert origin(dataclasses.replace(info, stage="import")).startswith("It is a released SimCLR network")
 
 
 def test_a_stage_can_start_from_an_encoder_module_and_from_no_other(modules, written):

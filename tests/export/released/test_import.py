@@ -147,6 +147,10 @@ def test_the_moving_average_is_taken_where_it_is_asked_for(tmp_path):
     released = open_released(path, export_ema=True)
     assert_values(released.load(released.architecture), wanted)
     assert_values(open_released(path).load(released.architecture), values)
+    of_all = average | {f"ema_model/{name}": value + 1 for name, value in supervised.items()}
+    released = open_released(write_tf1(values | of_all, tmp_path / "all"), export_ema=True)
+    assert_values(released.load(TINY), {name: value + 1 for name, value in values.items()})
+    assert parse(["--mode=import", "--checkpoint=a", "--export_ema"]).memory.export_ema
     bare = write_tf1(values, tmp_path / "bare")
     with pytest.raises(ConfigError, match=r"has no moving average \(ema_model/\.\.\.\)\. Leave out"):
         open_released(bare, export_ema=True)

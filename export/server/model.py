@@ -90,18 +90,9 @@ class Model:
             stop.wait(seconds)
 
     def _whole_versions(self) -> list[int]:
-        """Newest first; a version that is still being copied isn't among them if it has a manifest."""
-        found = []
-        for name in reversed(numbered(self._directory)):
-            path = os.path.join(self._directory, name)
-            has_manifest = tf.io.gfile.exists(os.path.join(path, MANIFEST_FILE))
-            if (
-                is_complete(path)
-                if has_manifest
-                else tf.io.gfile.exists(os.path.join(path, SAVED_MODEL_FILE))
-            ):
-                found.append(int(name))
-        return found
+        """Newest first."""
+        names = reversed(numbered(self._directory))
+        return [int(name) for name in names if _is_whole(os.path.join(self._directory, name))]
 
     def _load(self, number: int) -> bool:
         self._set(number, State("LOADING"))
@@ -154,3 +145,10 @@ class Model:
         with self._lock:
             self._users[version] -= 1
             self._lock.notify_all()
+
+
+def _is_whole(path: str) -> bool:
+    """Whether no file is missing; of others' SavedModels, which have no manifest, only the graph counts."""
+    if tf.io.gfile.exists(os.path.join(path, MANIFEST_FILE)):
+        return is_complete(path)
+    return tf.io.gfile.exists(os.path.join(path, SAVED_MODEL_FILE))

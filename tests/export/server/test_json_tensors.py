@@ -60,6 +60,12 @@ def test_values_of_another_kind_are_refused(body, says):
     assert caught.value.code == "INVALID_ARGUMENT"
 
 
+@pytest.mark.parametrize("text", ["_-8=", "a", "YQ==\n", 3, None])
+def test_bytes_that_are_not_standard_base64_are_refused(text):
+    with pytest.raises(Refusal, match="standard base64"):
+        read_inputs({"inputs": [{"b64": text}]}, infos(x=STRING))
+
+
 def test_values_without_names_need_one_input():
     for body in ({"inputs": [1]}, {"instances": [1]}):
         with pytest.raises(Refusal, match="signature of one input"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from absl import flags
 
 from flags.defaults import default_text
-from tf_simclr.config import DataConfig, LabelConfig
+from tf_simclr.config import AugmentConfig, DataConfig, LabelConfig
 
 
 def define(flag_values: flags.FlagValues) -> None:
@@ -107,5 +107,20 @@ def _define_augmentation(flag_values: flags.FlagValues) -> None:
         None,
         "Blur half of the views in pretraining, with a kernel of a tenth of the image side. Paper: on for "
         f"ImageNet, off for CIFAR-10. {default_text('use_blur')}",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "color_jitter",
+        AugmentConfig.color_jitter,
+        "How pretraining changes colours. simclr: brightness, contrast, saturation and hue in a random "
+        "order, in HSV, as the paper. yiq: hue, saturation and brightness at once in YIQ, which needs "
+        "tensorflow-addons (Python 3.11 or earlier).",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "augment_device",
+        AugmentConfig.augment_device,
+        "Where pretraining changes colours. host: on the CPU, while the last batch is trained on. "
+        "accelerator: in the training step, for GPUs and TPUs that wait for the host.",
         flag_values=flag_values,
     )

@@ -15,7 +15,8 @@ def _fields(*sections: str) -> frozenset[str]:
 _ALL = frozenset(FIELD_DEFAULTS)
 _HEAD_FIELDS = _fields("head")
 _LABEL_FIELDS = _fields("labels")
-_PRETRAIN_AUGMENT = frozenset(("color_jitter_strength", "use_blur"))  # The other stages only crop and flip.
+# The other stages only crop and flip.
+_PRETRAIN_AUGMENT = frozenset(("color_jitter_strength", "color_jitter", "augment_device", "use_blur"))
 _EXPORT = _fields("export", "servable", "client", "server") - {"trust_saved_model"}
 _CLASSIFIER = _fields("loss", "memory", "knn") | _EXPORT | _PRETRAIN_AUGMENT | {"teacher"}
 _FROZEN = (
@@ -69,6 +70,8 @@ def _overruled(config: RunConfig) -> frozenset[str]:
     names: set[str] = set()
     if not config.data.dataset.startswith("folder:"):
         names.add("max_bad_fraction")  # Arrays hold no files, and TFDS has read its own when it made them.
+    if config.augment.color_jitter_strength == 0:
+        names |= {"color_jitter", "augment_device"}
     if config.train.train_steps is not None:
         names.add("train_epochs")
     if config.memory.memory_size == 0:

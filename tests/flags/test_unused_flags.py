@@ -30,6 +30,8 @@ from tf_simclr.config import Mode
         ("--mode=knn --log_steps=3 --learning_rate=1", ["learning_rate", "log_steps"]),
         ("--mode=describe --knn_neighbors=3 --learning_rate=1", []),
         ("--mode=check_data --dataset=a --data_dir=b --model_dir=c --seed=1", ["seed"]),
+        ("--mode=finetune --color_jitter=yiq --augment_device=host", ["augment_device", "color_jitter"]),
+        ("--color_jitter=yiq --color_jitter_strength=0", ["color_jitter"]),
         ("--max_bad_fraction=0.5", ["max_bad_fraction"]),
         ("--dataset=folder:a --max_bad_fraction=0.5", []),
         ("--mode=export --checkpoint=a --export_kind=serving --export_name=a --top_k=1", []),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tf_simclr.config import AugmentConfig
-from tf_simclr.data.colour import clip, random_color
+from tf_simclr.data.colour import clip
 
 CROP_ASPECT = (3 / 4, 4 / 3)  # of the crop's width to its height, as the output is square
 CROP_ATTEMPTS = 100  # then the whole image
@@ -21,30 +21,17 @@ NO_CROP_MAX_SIZE = 32  # px; CIFAR images enter the network whole
 PAPER = AugmentConfig()
 
 
-def pretrain_view(image: tf.Tensor, seed: tf.Tensor, size: int, augment: AugmentConfig = PAPER) -> tf.Tensor:
-    """One view of pretraining but for blur: crop, flip, colour, clip (SimCLR, appendix A).
+def random_crop_and_flip(
+    image: tf.Tensor, seed: tf.Tensor, flip: tf.Tensor, size: int, min_area: float = PAPER.min_crop_area
+) -> tf.Tensor:
+    """What a training image shows: random crop, mirrored where ``flip`` says so; [size, size, 3].
 
-    Returns [size, size, 3] in [0, 1]. Bicubic overshoot reaches the first colour operation unclipped,
-    as in the released code.
+    It may overshoot [0, 1]: bicubic overshoot reaches the first colour operation of pretraining unclipped, as
+    in the released code. All other stages clip it, and are done.
     """
-    crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 3))
-    image = _crop_and_flip(image, crop_seed, flip_seed, size, augment)
-    return clip(random_color(image, color_seed, augment.color_jitter_strength))
-
-
-def train_crop_and_flip(
-    image: tf.Tensor, seed: tf.Tensor, size: int, augment: AugmentConfig = PAPER
-) -> tf.Tensor:
-    """Training image of fine-tuning, linear evaluation and distillation: [size, size, 3] in [0, 1]."""
-    crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
-    return clip(_crop_and_flip(image, crop_seed, flip_seed, size, augment))
-
-
-def _crop_and_flip(
-    image: tf.Tensor, crop_seed: tf.Tensor, flip_seed: tf.Tensor, size: int, augment: AugmentConfig
-) -> tf.Tensor:
-    image = random_crop(image, crop_seed, size, augment.min_crop_area)
-    return random_flip(image, flip_seed) if augment.use_flip else image
+    crop = random_crop(image, seed, min_area)
+    # Mirrored before it is resized, while it is bytes: bicubic weights are symmetric.
+    return resize(tf.cond(flip, lambda: tf.reverse(crop, [1]), lambda: crop), size)
 
 
 def center_crop_resize(image: tf.Tensor, size: int) -> tf.Tensor:
@@ -54,13 +41,11 @@ def center_crop_resize(image: tf.Tensor, size: int) -> tf.Tensor:
     """
     if size > NO_CROP_MAX_SIZE:
         image = central_square(image)
-    return clip(_resize(image, size))
+    return clip(resize(image, size))
 
 
-def random_crop(
-    image: tf.Tensor, seed: tf.Tensor, size: int, min_area: float = PAPER.min_crop_area
-) -> tf.Tensor:
-    """Random part of the image (``min_area`` to 1 of it), resized: [size, size, 3], may overshoot [0, 1]."""
+def random_crop(image: tf.Tensor, seed: tf.Tensor, min_area: float = PAPER.min_crop_area) -> tf.Tensor:
+    """Random part of the image, ``min_area`` to 1 of it."""
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.shape(image),
         bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
@@ -71,13 +56,7 @@ def random_crop(
         max_attempts=CROP_ATTEMPTS,
         use_image_if_no_bounding_boxes=True,
     )
-    return _resize(tf.slice(image, begin, extent), size)
-
-
-def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Left-right mirror image with probability 0.5."""
-    mirrored = tf.random.stateless_uniform([], seed) < 0.5
-    return tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+    return tf.slice(image, begin, extent)
 
 
 def central_square(image: tf.Tensor) -> tf.Tensor:
@@ -89,8 +68,8 @@ def central_square(image: tf.Tensor) -> tf.Tensor:
     return tf.slice(image, [top, left, 0], [side, side, 3])
 
 
-def _resize(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Bicubic to [size, size, 3] float32; uint8 becomes [0, 1] first."""
+def resize(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Bicubic to [size, size, 3] float32, may overshoot [0, 1]; uint8 becomes [0, 1] first."""
     image = tf.image.convert_image_dtype(image, tf.float32)
     return tf.ensure_shape(
         tf.image.resize(image, [size, size], tf.image.ResizeMethod.BICUBIC), [size, size, 3]

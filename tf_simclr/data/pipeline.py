@@ -16,9 +16,13 @@ import tensorflow as tf
 from tf_simclr.config import AugmentConfig
 from tf_simclr.data import augment as ops
 from tf_simclr.data import seeds
+from tf_simclr.data.colour import clip
+from tf_simclr.data.distort import distort_each
+from tf_simclr.data.draw import FLIP_PROBABILITY, NUMBERS, Draw, draw_view
 from tf_simclr.data.source import NO_LABEL, Example, Source
+from tf_simclr.data.yiq import distort_in_yiq, image_addons
 
-BLUR_PROBABILITY = 0.5
+_CHUNK_PIXELS = 64 * 32**2
 
 
 def pretrain_batches(
@@ -34,23 +38,67 @@ def pretrain_batches(
 ) -> tf.data.Dataset:
     """Endless batches of two views of each image: view_1, view_2, label, index, blur_1 and blur_2.
 
-    blur_k: bool [b], which images of view k ``random_blur`` shall blur in the training step.
+    blur_k: bool [b], which images of view k ``random_blur`` shall blur in the training step. With
+    ``augment_device`` "accelerator" there are also draw_1 and draw_2, and the views are unclipped crops:
+    ``distort_batch`` shall change their colours in the training step. Raises ConfigError where
+    ``color_jitter`` "yiq" lacks tensorflow-addons.
     """
+    if augment.color_jitter == "yiq":
+        image_addons()  # An error while a function is traced would come with the trace.
 
-    def views(example: Example) -> Example:
-        first, second, blur = tf.unstack(tf.random.split(_seed_of(seed, example), 3))
-        blurred = tf.random.stateless_uniform([2], blur) < (BLUR_PROBABILITY if augment.use_blur else 0.0)
-        return {
-            "view_1": ops.pretrain_view(example["image"], first, image_size, augment),
-            "view_2": ops.pretrain_view(example["image"], second, image_size, augment),
-            "blur_1": blurred[0],
-            "blur_2": blurred[1],
-            "label": example["label"],
-            "index": example["index"],
-        }
+    def crops(example: Example) -> Example:
+        *crop_seeds, seed_of_draws = tf.unstack(tf.random.split(_seed_of(seed, example), 3))
+        numbers = tf.unstack(tf.random.stateless_uniform([2, NUMBERS], seed_of_draws))
+        views = {"label": example["label"], "index": example["index"]}
+        for view, crop_seed in enumerate(crop_seeds):
+            draw = draw_view(numbers[view], augment)
+            flip, views[f"blur_{view + 1}"] = draw.pop("flip"), draw.pop("blur")
+            crop = ops.random_crop_and_flip(
+                example["image"], crop_seed, flip, image_size, augment.min_crop_area
+            )
+            views[f"view_{view + 1}"], draw = _coloured_at_once(crop, draw, augment)
+            views[f"draw_{view + 1}"] = draw
+        return views
 
-    stream = source.shuffled(split, seed=seed, start=start, shard=shard)
-    return _batches(stream, views, batch_size, drop_remainder=True)
+    crops_of = _parallel(source.shuffled(split, seed=seed, start=start, shard=shard), crops)
+    if augment.augment_device == "accelerator":
+        return _finished(crops_of.batch(batch_size, drop_remainder=True))
+    chunk = _chunk_size(batch_size, image_size)
+    chunks = _parallel(crops_of.batch(chunk, drop_remainder=True), _distorted)
+    return _finished(_joined(chunks, batch_size // chunk))
+
+
+def _coloured_at_once(crop: tf.Tensor, draw: Draw, augment: AugmentConfig) -> tuple[tf.Tensor, Draw]:
+    """The crop in its new colours where there is nothing to wait for, and what of the draw is left to do."""
+    if augment.color_jitter_strength == 0:
+        return clip(crop), {}
+    if augment.color_jitter == "yiq":
+        return distort_in_yiq(crop, draw), {}
+    return crop, draw
+
+
+def _distorted(chunk: Example) -> Example:
+    draws = [chunk.pop(name) for name in ("draw_1", "draw_2")]
+    for name, draw in zip(("view_1", "view_2"), draws, strict=True):
+        chunk[name] = distort_each(chunk[name], draw) if draw else chunk[name]
+    return chunk
+
+
+def _chunk_size(batch_size: int, image_size: int) -> int:
+    """Images that are distorted by one call: few enough to stay in a core's cache, and to share the cores."""
+    most = max(1, _CHUNK_PIXELS // image_size**2)
+    return max(size for size in range(1, min(most, batch_size) + 1) if batch_size % size == 0)
+
+
+def _joined(chunks: tf.data.Dataset, number: int) -> tf.data.Dataset:
+    """Batches of ``number`` chunks each."""
+    if number == 1:
+        return chunks
+
+    def join(batch: Example) -> Example:
+        return {name: tf.reshape(value, [-1, *value.shape[2:]]) for name, value in batch.items()}
+
+    return chunks.batch(number, drop_remainder=True).map(join)
 
 
 def labelled_batches(
@@ -68,8 +116,10 @@ def labelled_batches(
     """Endless batches of cropped and flipped images: image, label, index. ``subset``: rows, None = all."""
 
     def cropped(example: Example) -> Example:
-        image = ops.train_crop_and_flip(example["image"], _seed_of(seed, example), image_size, augment)
-        return {"image": image, "label": example["label"], "index": example["index"]}
+        crop_seed, flip_seed = tf.unstack(tf.random.split(_seed_of(seed, example), 2))
+        flip = tf.random.stateless_uniform([], flip_seed) < FLIP_PROBABILITY * augment.use_flip
+        image = ops.random_crop_and_flip(example["image"], crop_seed, flip, image_size, augment.min_crop_area)
+        return {"image": clip(image), "label": example["label"], "index": example["index"]}
 
     stream = source.shuffled(split, seed=seed, start=start, subset=subset, shard=shard)
     return _batches(stream, cropped, batch_size, drop_remainder=True)
@@ -154,15 +204,19 @@ def _batches(
     drop_remainder: bool,
     padding: tf.data.Dataset | None = None,
 ) -> tf.data.Dataset:
+    mapped = _parallel(stream, function)
+    if padding is not None:
+        mapped = mapped.concatenate(padding)
+    return _finished(mapped.batch(batch_size, drop_remainder=drop_remainder))
+
+
+def _parallel(stream: tf.data.Dataset, function: Callable[[Example], Example]) -> tf.data.Dataset:
+    return stream.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
     # ``shard`` has divided the stream already; a distribution strategy must not do it again.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    mapped = stream.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    if padding is not None:
-        mapped = mapped.concatenate(padding)
-    return (
-        mapped.batch(batch_size, drop_remainder=drop_remainder)
-        .prefetch(tf.data.AUTOTUNE)
-        .with_options(options)
-    )
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)

@@ -9,6 +9,7 @@ from absl import logging
 
 from tf_simclr.config import RunConfig
 from tf_simclr.data.blur import random_blur
+from tf_simclr.data.distort import distort_batch
 from tf_simclr.data.pipeline import pretrain_batches
 from tf_simclr.data.source import Source
 from tf_simclr.losses.contrastive import Memory, contrastive_metrics, nt_xent, projection_std
@@ -159,6 +160,8 @@ class Pretraining(Stage):
 
     def _views(self, batch: Batch, step: tf.Tensor) -> tf.Tensor:
         views = [batch["view_1"], batch["view_2"]]
+        if batch.get("draw_1"):
+            views = [distort_batch(views[view], batch[f"draw_{view + 1}"]) for view in range(VIEWS)]
         if self.config.augment.use_blur:
             for view in range(VIEWS):
                 seed = tf.stack([tf.constant(self.config.train.seed, tf.int64), step * VIEWS + view])

@@ -9,6 +9,8 @@ import tensorflow as tf
 from tf_simclr.config import AugmentConfig
 from tf_simclr.data import augment, pipeline, seeds
 from tf_simclr.data.arrays import ArraySource, ArraySplit
+from tf_simclr.data.distort import distort_batch
+from tf_simclr.data.draw import NUMBERS, draw_view
 from tf_simclr.data.folder import FolderSource
 from tf_simclr.data.tfds import TfdsSource
 
@@ -53,10 +55,11 @@ def examples(batches, count):
 
 
 def assert_same(found, wanted):
+    """Equal examples; pixels up to the rounding of a program that was compiled for another batch size."""
     assert len(found) == len(wanted)
     for one, other in zip(found, wanted, strict=True):
         for name in other:
-            np.testing.assert_array_equal(one[name], other[name])
+            np.testing.assert_allclose(one[name], other[name], atol=1e-6)
 
 
 def test_training_batches_have_static_shapes(source):
@@ -103,14 +106,51 @@ def test_pixels_do_not_depend_on_batch_size_or_sharding(source):
         assert_same(shard, whole[number::2])
 
 
-def test_views_are_the_operations_on_the_seed_of_seed_epoch_and_row(source):
+def restated_view(image, crop_seed, numbers, config):
+    """A view by TensorFlow's plain operations on what was drawn, without blur."""
+    draw = {name: value.numpy() for name, value in draw_view(numbers, config).items()}
+    view = augment.resize(augment.random_crop(image, crop_seed, config.min_crop_area), SIZE).numpy()
+    view = view[:, ::-1] if draw["flip"] else view
+    plain = (
+        lambda x, f: x * f,
+        tf.image.adjust_contrast,
+        tf.image.adjust_saturation,
+        tf.image.adjust_hue,
+    )
+    for number in draw["order"] if draw["jitter"] else ():
+        view = tf.clip_by_value(plain[number](view, draw["factors"][number]), 0, 1)
+    return tf.clip_by_value(tf.image.rgb_to_grayscale(view) if draw["grey"] else view, 0, 1)
+
+
+def test_views_are_the_plain_operations_on_the_seed_of_seed_epoch_and_row(source):
     images = [e["image"] for e in source.examples("train").as_numpy_iterator()]
     for k, example in enumerate(examples(pretrain(source, seed=5), 2 * COUNT)):
         row = int(example["index"])
         example_seed = seeds.example_seed(5, tf.constant(k // COUNT, tf.int64), tf.constant(row, tf.int64))
-        for view, view_seed in zip((1, 2), tf.random.split(example_seed, 3), strict=False):
-            wanted = augment.pretrain_view(images[row], view_seed, SIZE)
-            np.testing.assert_allclose(example[f"view_{view}"], wanted, atol=1e-6)
+        *crop_seeds, last = tf.unstack(tf.random.split(example_seed, 3))
+        numbers = tf.random.stateless_uniform([2, NUMBERS], last)
+        for view in (0, 1):
+            wanted = restated_view(images[row], crop_seeds[view], numbers[view], AugmentConfig())
+            np.testing.assert_allclose(
+                example[f"view_{view + 1}"], np.broadcast_to(wanted, (SIZE, SIZE, 3)), atol=1 / 255
+            )
+
+
+def test_the_training_step_makes_the_views_that_the_host_would(source):
+    host = next(pretrain(source, batch_size=8).as_numpy_iterator())
+    crops = next(iter(pretrain(source, batch_size=8, config=AugmentConfig(augment_device="accelerator"))))
+    for view in (1, 2):
+        found = distort_batch(crops[f"view_{view}"], crops[f"draw_{view}"])
+        np.testing.assert_allclose(found, host[f"view_{view}"], atol=1e-5)
+    for name in ("label", "index", "blur_1", "blur_2"):
+        np.testing.assert_array_equal(crops[name], host[name])
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 7, 64, 96])
+def test_chunks_divide_the_batch_and_stay_small(batch_size):
+    for size in (8, 32, 224):
+        chunk = pipeline._chunk_size(batch_size, size)
+        assert batch_size % chunk == 0 and (chunk == 1 or chunk * size**2 <= 64 * 32**2)
 
 
 def test_views_epochs_rows_and_seeds_all_differ():

@@ -7,33 +7,16 @@ import pytest
 import run
 from flags.parse import parse
 
-TINY = [
-    "--width_multiplier=0.125",
-    "--image_size=12",
-    "--train_batch_size=16",
-    "--train_steps=2",
-    "--log_steps=1",
-]
+TINY = ["--width_multiplier=0.125", "--image_size=12", "--train_batch_size=16", "--log_steps=1", "--use_blur"]
 
 
 def test_training_loses_the_same_on_either_device(tmp_path):
     losses = {}
     for device in ("host", "accelerator"):
         directory = tmp_path / device
-        run.run(
-            parse(
-                [
-                    f"--model_dir={directory}",
-                    f"--augment_device={device}",
-                    "--use_blur",
-                    "--train_steps=2",
-                    *TINY,
-                ]
-            )
-        )
+        run.run(parse([f"--model_dir={directory}", f"--augment_device={device}", "--train_steps=2", *TINY]))
         lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-        losses[device] = [
-            line["train/contrastive_loss"] for line in lines if "train/contrastive_loss" in line
-        ]
+        name = "train/contrastive_loss"
+        losses[device] = [line[name] for line in lines if name in line]
     assert len(losses["host"]) == 2
     assert losses["accelerator"] == pytest.approx(losses["host"], rel=1e-3)

@@ -14,12 +14,12 @@ from flags.parse import parse
 from tf_simclr.config import RunConfig
 from tf_simclr.data.arrays import ArraySource, ArraySplit
 from tf_simclr.model.start import StartingPoint
-from tf_simclr.optim.build import build_optimizer
 from tf_simclr.train.distill import Distillation
 from tf_simclr.train.finetune import Classification
 from tf_simclr.train.pretrain import Pretraining
 from tf_simclr.train.stage import Stage
 from tf_simclr.train.step import build_train_step
+from tf_simclr.train.update import stage_optimizer
 
 RATE = 0.01
 
@@ -103,7 +103,7 @@ def _as_start(stage: Stage) -> StartingPoint:
 
 
 def _step(stage: Stage) -> Step:
-    optimizer = build_optimizer(stage.config.optimizer, RATE, stage.groups)
+    optimizer = stage_optimizer(stage, RATE)
     optimizer.build(stage.network.trainable_variables)
     train_step: Any = build_train_step(stage, optimizer, tf.distribute.get_strategy())
     batch_size = stage.config.train.train_batch_size or 0

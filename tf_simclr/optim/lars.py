@@ -8,6 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tf_simclr.optim.norms import norms
+
 MOMENTUM_FORMS = ("classic", "nesterov", "popular")
 
 
@@ -153,8 +155,8 @@ class LARS(keras.optimizers.Optimizer):
         The arithmetic after the norms is done on vectors: a deep network has hundreds of
         weights, and as many small operations for each line of it otherwise.
         """
-        weight_norms = _norms([variable for _, variable in pairs])
-        direction_norms = _norms([direction for direction, _ in pairs])
+        weight_norms = norms([variable for _, variable in pairs])
+        direction_norms = norms([direction for direction, _ in pairs])
         # A weight at 0 (a zero-initialised layer) could never leave it with ratio 0.
         is_meaningful = tf.logical_and(weight_norms > 0, direction_norms > 0)
         ratios = self.eeta * tf.math.divide_no_nan(weight_norms, direction_norms)
@@ -172,12 +174,6 @@ class LARS(keras.optimizers.Optimizer):
             "no_adaptation": sorted(self.no_adaptation),
             "name": self.name,
         }
-
-
-def _norms(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Returns the Euclidean norms, float32 [k]."""
-    halves = tf.stack([tf.nn.l2_loss(tf.cast(tensor, tf.float32)) for tensor in tensors])
-    return tf.sqrt(2.0 * halves)
 
 
 def _check_settings(momentum: float, weight_decay: float, eeta: float, momentum_form: str) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tf_simclr.optim.build import build_optimizer
+from tf_simclr.optim.norms import norms
 from tf_simclr.replicas import sum_over_replicas
 from tf_simclr.train.precision import FLOAT16, precision_of
 from tf_simclr.train.stage import Stage
@@ -45,13 +46,14 @@ def apply_update(optimizer: Any, variables: Sequence[tf.Variable], gradients: Se
     if _scales(optimizer):
         gradients = optimizer.get_unscaled_gradients(gradients)
     optimizer.apply_gradients(zip(gradients, variables, strict=True), experimental_aggregate_gradients=False)
-    norm, norms = tf.linalg.global_norm(gradients), tf.stack([tf.norm(one) for one in gradients])
+    each = norms([tf.convert_to_tensor(gradient) for gradient in gradients])
+    norm = tf.norm(each)  # of all together
     if not _scales(optimizer):
-        return {"gradient_norm": norm, GRADIENT_NORMS: norms}
+        return {"gradient_norm": norm, GRADIENT_NORMS: each}
     overflows = tf.logical_not(tf.math.is_finite(norm))
     return {
         "gradient_norm": tf.where(overflows, tf.zeros_like(norm), norm),
-        GRADIENT_NORMS: tf.where(overflows, tf.zeros_like(norms), norms),
+        GRADIENT_NORMS: tf.where(overflows, tf.zeros_like(each), each),
         "overflowed_steps": tf.cast(overflows, tf.float32),
         "loss_scale": tf.identity(optimizer.loss_scale),
     }

@@ -54,14 +54,16 @@ def _views(source: Source, size: int, batch: int) -> tf.data.Dataset:
 
 
 def passing(batches: tf.data.Dataset, count: int) -> Callable[[], None]:
-    """Returns a function that takes the next ``count`` batches."""
-    iterator = iter(batches)
+    """Returns a function that makes ``count`` batches, none of them ahead of time.
 
-    def take() -> None:
-        for _ in range(count):
-            next(iterator)
+    An iterator that lived on would go on filling its buffer while the other pipeline has its turn.
+    """
 
-    return take
+    def make() -> None:
+        for _ in batches.take(count):
+            pass
+
+    return make
 
 
 def _by_cores(size: int, side: int, held: int, count: int, batch: int, cores: list[int]) -> Curve:

@@ -32,8 +32,8 @@ def run(
         "fine-tune": steps.finetune_step(*network, size=size, batch=batch),
         "distill": steps.distill_step(*network, size=size, batch=batch),
     }
-    case = f"step, ResNet-{network[0].partition('=')[2]}, {size} px, batch {batch}"
-    rows = [_row(f"{name} {case}", step, products, repeats) for name, step in made.items()]
+    case = f"ResNet-{network[0].partition('=')[2]}, {size} px, batch {batch}"
+    rows = [_row(f"training step, {name}, {case}", step, products, repeats) for name, step in made.items()]
     return Found(rows=[*rows, _lars_row(made["pretrain"], repeats)])
 
 

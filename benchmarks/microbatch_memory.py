@@ -2,8 +2,9 @@
 
     python -m benchmarks.microbatch_memory [--batch=256] [--slices=1,8] [--depth=50] [--size=64] [--steps=3]
 
-Prints a table: the peak of the process's resident memory (VmHWM), and the median time of a step. All
-processes have the same settings of the memory allocator, under which freed memory goes back at once.
+Prints a table: the peak of the process's resident memory (VmHWM), and the median time of a step, by the
+clock and of the processor (which other programs on the machine change less). All processes have the same
+settings of the memory allocator, under which freed memory goes back at once.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ def main() -> None:
         f"ResNet-{options.depth}, {options.size} px, batch {options.batch}; "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
-    print("slices  peak MiB  of the first  s a step  of the first")
-    for count, (peak, seconds) in results.items():
+    print("slices  peak MiB  saved  s a step  ratio  CPU s a step  ratio")
+    for count, (peak, wall, processor) in results.items():
         print(
-            f"{count:6}  {peak:8.0f}  {first[0] / peak:11.2f}x  {seconds:8.2f}  {seconds / first[1]:11.2f}x"
+            f"{count:6}  {peak:8.0f}  {first[0] / peak:4.2f}x  {wall:8.2f}  {wall / first[1]:4.2f}x"
+            f"  {processor:12.2f}  {processor / first[2]:4.2f}x"
         )
 
 
@@ -50,7 +52,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _in_process(slices: int) -> tuple[float, float]:
+def _in_process(slices: int) -> tuple[float, float, float]:
     arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--slices")]
     command = [sys.executable, "-m", "benchmarks.microbatch_memory", *arguments]
     done = subprocess.run(
@@ -60,16 +62,17 @@ def _in_process(slices: int) -> tuple[float, float]:
         text=True,
         check=True,
     )
-    peak, seconds = json.loads(done.stdout.splitlines()[-1])
-    return peak, seconds
+    peak, wall, processor = json.loads(done.stdout.splitlines()[-1])
+    return peak, wall, processor
 
 
-def measure(options: argparse.Namespace, slices: int) -> tuple[float, float]:
-    """Returns the peak resident memory of this process in MiB and the median seconds of a step."""
+def measure(options: argparse.Namespace, slices: int) -> tuple[float, float, float]:
+    """Returns this process's peak resident memory in MiB, and seconds and processor seconds of a step."""
+    import numpy as np
     import tensorflow as tf
 
     from flags.parse import parse
-    from tf_simclr.data.arrays import digits
+    from tf_simclr.data.arrays import ArraySource, ArraySplit
     from tf_simclr.train.plan import plan_training
     from tf_simclr.train.pretrain import Pretraining
     from tf_simclr.train.step import build_train_step
@@ -86,19 +89,22 @@ def measure(options: argparse.Namespace, slices: int) -> tuple[float, float]:
             "--train_steps=100",
         ]
     )
-    stage = Pretraining(config, digits(), options.size)
+    images = np.zeros([options.batch, options.size, options.size, 3], np.uint8)
+    split = ArraySplit.of(images, np.zeros([options.batch], np.int64))
+    stage = Pretraining(config, ArraySource("black", {"train": split}, ()), options.size)
     plan = plan_training(config, num_examples=stage.num_examples)
     step = build_train_step(
         stage, stage_optimizer(stage, plan.schedule), tf.distribute.get_strategy(), slices=plan.slices
     )
     batch = _batch(options.batch, options.size)
     float(step(batch)["total_loss"])  # traces
-    seconds = []
+    wall, processor = [], []
     for _ in range(options.steps):
-        begun = time.perf_counter()
+        begun = time.perf_counter(), time.process_time()
         float(step(batch)["total_loss"])
-        seconds.append(time.perf_counter() - begun)
-    return _peak_mib(), statistics.median(seconds)
+        wall.append(time.perf_counter() - begun[0])
+        processor.append(time.process_time() - begun[1])
+    return _peak_mib(), statistics.median(wall), statistics.median(processor)
 
 
 def _batch(count: int, size: int) -> dict[str, object]:

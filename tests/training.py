@@ -65,9 +65,9 @@ class Training:
 
 def build_stage(config, source, start):
     if config.mode is Mode.PRETRAIN:
-        return Pretraining(config, source, SIZE)
+        return Pretraining(config, source, config.data.image_size)
     make = Distillation if config.mode is Mode.DISTILL else Classification
-    return make(config, source, SIZE, start and starting_point(start, source))
+    return make(config, source, config.data.image_size, start and starting_point(start, source))
 
 
 def starting_point(network, source):

@@ -96,8 +96,11 @@ class SlicedStep:
         with tf.GradientTape() as tape:
             decay = self._stage.decay()
             scaled = objective(decay, self._optimizer)
-        of_decay = tape.gradient(scaled, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        gradients = [total + own for total, own in zip(self._sums, of_decay, strict=True)]
+        of_decay = tape.gradient(scaled, self._variables)  # None for those that the loss does not decay
+        gradients = [
+            tf.convert_to_tensor(total) if own is None else total + own
+            for total, own in zip(self._sums, of_decay, strict=True)
+        ]
         metrics = apply_update(self._optimizer, self._variables, gradients)
         for total in self._sums:
             total.assign(tf.zeros_like(total))

@@ -1,5 +1,7 @@
 """Number formats and compilation: the same training, in other numbers or compiled by XLA."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +13,33 @@ from tf_simclr.train.precision import compiles, precision_of
 from tf_simclr.train.step import whole_step
 
 FLAGS = ["--temperature=0.5", "--memory_size=64", "--memory_momentum=0.9"]
+STEPS = 50
+
+
+@functools.cache
+def losses(precision):
+    """Contrastive loss of 50 steps with Adam, whose steps do not depend on the gradients' size."""
+    training = Training(
+        "--temperature=0.5",
+        "--image_size=16",
+        "--train_batch_size=64",
+        "--optimizer=adam",
+        "--learning_rate=1e-3",
+        "--learning_rate_scaling=none",
+        f"--mixed_precision={precision}",
+    )
+    batches = training.batches()
+    return np.array([float(training.step(next(batches))["contrastive_loss"]) for _ in range(STEPS)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfloat16"])
+def test_fifty_steps_in_half_the_bits_stay_near_float32(precision):
+    found, wanted = losses(precision), losses("off")
+    assert np.isfinite(found).all()
+    assert not np.array_equal(found, wanted)
+    assert wanted[-10:].mean() < wanted[:10].mean() - 0.1
+    np.testing.assert_allclose(found[-10:].mean(), wanted[-10:].mean(), rtol=0.02)
 
 
 def test_convolutions_compute_in_the_format_and_everything_compared_is_float32():

@@ -1,0 +1,180 @@
+"""Two worker processes that share a run over the loopback; one is killed, and both are started again."""
+
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import run
+from export.stage import load_stage
+from export.start import open_start
+from flags.parse import parse
+from tests.training import values_of
+from tf_simclr.config import ConfigError, ScaleConfig
+from tf_simclr.train.strategy import choose_strategy
+from tf_simclr.train.workers import agreement, own_directory, require_same_step
+
+ROOT = pathlib.Path(__file__).parents[3]
+STEPS = 20
+PATIENCE = 400  # seconds; two processes start TensorFlow and trace on whatever machine this is
+
+
+@pytest.fixture(scope="module")
+def flags(tmp_path_factory):
+    """Settings of a small run with a memory, four steps an epoch."""
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    rng = np.random.default_rng(0)
+    np.savez(path, train_images=rng.integers(0, 256, (64, 8, 8, 3), np.uint8))
+    return [
+        "--mode=pretrain",
+        f"--dataset=npz:{path}",
+        "--resnet_depth=18",
+        "--width_multiplier=0.125",
+        "--train_batch_size=16",
+        f"--train_steps={STEPS}",
+        "--log_steps=1",
+        "--learning_rate=0.02",
+        "--temperature=0.5",
+        "--memory_size=64",
+        "--nouse_blur",
+    ]
+
+
+@pytest.fixture(scope="module")
+def alone(flags, tmp_path_factory):
+    """The run of one process."""
+    directory = tmp_path_factory.mktemp("runs") / "alone"
+    run.run(parse([*flags, f"--model_dir={directory}"]))
+    return directory
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as open_sockets:
+        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("localhost", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def start_workers(flags, log):
+    """Starts both workers; returns their processes."""
+    workers = [f"localhost:{port}" for port in free_ports(2)]
+    processes = []
+    for index in range(2):
+        cluster = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        with open(f"{log}-{index}.log", "ab") as output:
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "run.py", *flags],
+                    cwd=ROOT,
+                    env=os.environ | {"TF_CONFIG": json.dumps(cluster)},
+                    stdout=output,
+                    stderr=output,
+                )
+            )
+    return processes
+
+
+def kill_all(processes):
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def kill_second_after_a_checkpoint(processes, directory):
+    deadline = time.monotonic() + PATIENCE
+    while not list((directory / "checkpoints").glob("[0-9]*")):
+        assert time.monotonic() < deadline and all(process.poll() is None for process in processes)
+        time.sleep(0.02)
+    processes[1].kill()
+    processes[1].wait()
+    assert not (directory / "results.json").exists()
+
+
+def losses(directory):
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line["train/total_loss"]) for line in lines if "train/total_loss" in line]
+
+
+def killed_and_completed(flags, directory):
+    """Runs two workers into a kill, then to the end."""
+    flags, log = [*flags, f"--model_dir={directory}"], directory.parent / directory.name
+    processes = start_workers(flags, log)
+    try:
+        kill_second_after_a_checkpoint(processes, directory)
+    finally:
+        kill_all(processes)
+    processes = start_workers(flags, log)
+    try:
+        codes = [process.wait(timeout=PATIENCE) for process in processes]
+    finally:
+        kill_all(processes)
+    assert codes == [0, 0], (log.with_name(f"{log.name}-0.log")).read_text()[-3000:]
+
+
+def assert_same_run(found, wanted):
+    steps, values = zip(*losses(found), strict=True)
+    assert list(steps) == list(range(1, STEPS + 1))  # Nothing is repeated, nothing left out.
+    np.testing.assert_allclose(values, [value for _, value in losses(wanted)], rtol=1e-3)
+    networks = [load_stage(open_start(str(path), "checkpoint").path)[0] for path in (found, wanted)]
+    vectors = [np.concatenate([np.ravel(v) for v in values_of(network).values()]) for network in networks]
+    assert np.linalg.norm(vectors[0] - vectors[1]) < 1e-3 * np.linalg.norm(vectors[1])
+
+
+@pytest.mark.slow
+def test_two_workers_of_which_one_is_killed_end_as_one_process(flags, alone, tmp_path):
+    killed_and_completed(flags, tmp_path / "two")
+    assert_same_run(tmp_path / "two", alone)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"cluster": {"worker": ["a:1", "b:1"]}}', '{"cluster": 3}'])
+def test_multi_worker_says_what_tf_config_must_be(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ConfigError, match=r'TF_CONFIG, which .*"task": \{"type": "worker", "index": 0\}'):
+        choose_strategy(ScaleConfig(strategy="multi_worker"))
+
+
+def test_a_tpu_that_is_not_there_is_said_in_one_sentence():
+    with pytest.raises(ConfigError, match=r"--strategy=tpu found no TPU \(.*\)\. On a TPU VM leave"):
+        choose_strategy(ScaleConfig(strategy="tpu"))
+
+
+def test_auto_on_one_cpu_is_one_device_and_mirrored_takes_all():
+    assert choose_strategy(ScaleConfig()).num_replicas_in_sync == 1
+    everywhere = choose_strategy(ScaleConfig(strategy="mirrored"))
+    assert everywhere.num_replicas_in_sync == len(tf.config.list_logical_devices("CPU")) > 1
+
+
+def test_one_process_writes_where_it_is_told_and_agrees_with_itself(tmp_path):
+    strategy = tf.distribute.get_strategy()
+    assert own_directory(str(tmp_path), strategy) == str(tmp_path)
+    assert agreement(strategy)(True) and not agreement(strategy)(False)
+    require_same_step(strategy, 7)
+
+
+class NotTheChief:
+    """Strategy of a second worker, alone."""
+
+    num_replicas_in_sync = 1
+    extended = type("Extended", (), {"should_checkpoint": False})
+
+
+def test_another_worker_begins_from_a_copy_and_leaves_the_original_alone(tmp_path):
+    (tmp_path / "checkpoints" / "5").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "5" / "state").write_text("weights")
+    (tmp_path / "checkpoints" / ".writing-6").mkdir()
+    (tmp_path / "config.json").write_text("{}")
+    own = pathlib.Path(own_directory(str(tmp_path), NotTheChief()))
+    assert own != tmp_path
+    assert (own / "checkpoints" / "5" / "state").read_text() == "weights"
+    assert sorted(path.name for path in own.iterdir()) == ["checkpoints", "config.json"]
+    assert [path.name for path in (own / "checkpoints").iterdir()] == ["5"]
+    assert list(pathlib.Path(own_directory(str(tmp_path), NotTheChief(), overwrite=True)).iterdir()) == []

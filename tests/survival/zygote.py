@@ -34,6 +34,7 @@ for module in (
     importlib.import_module(module)  # here once, and not in every child
 
 BLOCKS_OF_DEPTH[18] = (1, 1, 1, 1)  # Half the layers: what is tested here is not the network.
+WRITERS = ("GFile", "Checkpoint.write", "saved_model.save")
 BALLAST = "ballast"  # what fills a disk
 
 FILE_CALLS = ("GFile", "rename", "remove", "rmtree", "makedirs")
@@ -138,7 +139,8 @@ def watch_calls(order):
     """Watches the calls that change files; each has a place in the program, and a number there.
 
     ``calls``: a file to record them in. ``kill_at`` [place, number]: this process dies before the
-    call. ``fill_at`` [part of a place, folder]: the disk of the folder is full from that call on.
+    call. ``fill_at`` [part of a place, folder, number]: the disk of the folder is full from that
+    call on that writes content.
     """
     seen = {}
 
@@ -148,8 +150,11 @@ def watch_calls(order):
             os.write(calls, f"{place}\n".encode())
         if order.get("kill_at") == [place, seen[place]]:
             os.kill(os.getpid(), signal.SIGKILL)
-        if order.get("fill_at") and order["fill_at"][0] in place:
-            fill(order["fill_at"][1])
+        if order.get("fill_at") and order["fill_at"][0] in place and place.startswith(WRITERS):
+            part, folder, number = order["fill_at"]
+            seen[part] = seen.get(part, 0) + 1
+            if seen[part] == number:
+                fill(folder)
 
     def watched(name, function):
         def call(*args, **kwargs):

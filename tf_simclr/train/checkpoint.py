@@ -72,10 +72,8 @@ class Checkpoints:
             except DamagedError as error:
                 damaged[name] = error
                 continue
-            for (
-                bad,
-                reason,
-            ) in damaged.items():  # Not earlier: a run without any must not look like a new one.
+            # Not earlier: a run without any whole one must not look like a new run at the next start.
+            for bad, reason in damaged.items():
                 self._set_aside(bad, reason)
             return self._read(name)
         if damaged:

@@ -114,7 +114,7 @@ class SlicedStep:
             total.assign_add(gradient)
 
     def _part(self, rows: Tensors, number: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {name: _slice_of(value, number, self._slices) for name, value in rows.items()}
+        return tf.nest.map_structure(lambda value: _slice_of(value, number, self._slices), dict(rows))
 
     def _step(self) -> tf.Tensor:
         return tf.identity(self._optimizer.iterations)

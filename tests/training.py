@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 
 from flags.parse import parse
 from tf_simclr.config import Mode
@@ -35,7 +36,7 @@ class Training:
     def __init__(self, *flags, start=None, strategy=None, freeze_norms=False):
         self.config = parse([*TINY, *flags])
         self.strategy = strategy or tf.distribute.get_strategy()
-        tf.keras.utils.set_random_seed(0)
+        keras.utils.set_random_seed(0)
         source = open_source(self.config.data)
         with self.strategy.scope(), computing_in(precision_of(self.config.scale)):
             self.stage = build_stage(self.config, source, start)

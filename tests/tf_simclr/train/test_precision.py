@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras as keras
 
 from tests.training import Training
 from tf_simclr.config import ConfigError, ScaleConfig
@@ -52,7 +53,7 @@ def test_convolutions_compute_in_the_format_and_everything_compared_is_float32()
     assert {variable.dtype for variable in network.variables} == {tf.float32}
     norms = [layer for layer in network.submodules if isinstance(layer, BatchNorm)]
     assert {layer.compute_dtype for layer in norms} == {"float32"}
-    assert tf.keras.mixed_precision.global_policy().name == "float32"
+    assert keras.mixed_precision.global_policy().name == "float32"
 
 
 def test_an_overflow_changes_the_scale_and_no_weight():

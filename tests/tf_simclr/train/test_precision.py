@@ -22,6 +22,9 @@ def losses(precision):
     """Contrastive loss of 50 steps with Adam, whose steps do not depend on the gradients' size."""
     training = Training(
         "--temperature=0.5",
+        "--min_crop_area=0.8",  # Views that are alike, so that fifty steps are enough to learn something.
+        "--color_jitter_strength=0",
+        "--nouse_blur",
         "--image_size=16",
         "--train_batch_size=64",
         "--optimizer=adam",

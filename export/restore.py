@@ -10,6 +10,7 @@ import tensorflow as tf
 from export.info import COPY_AGAIN, STAGE_FILE, VariableSpec, read_stage_file, verify_saved_model
 from tf_simclr.config import ConfigError
 from tf_simclr.model.network import Architecture, SimCLR, build_network, named_variables
+from tf_simclr.model.unallocated import unallocated
 
 VARIABLES_PREFIX = os.path.join("variables", "variables")
 REMEDY = (
@@ -52,7 +53,7 @@ def require_architecture(architecture: Architecture, path: str) -> None:
         ConfigError: they differ; the first variable that does is named.
     """
     _, specs = read_stage_file(path)
-    with tf.Graph().as_default():
+    with unallocated():
         _check_same(named_variables(build_network(architecture)), specs, path)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow as tf
 import tf_keras as keras
 
 from tf_simclr.model.encoder import FEATURES
+from tf_simclr.model.unallocated import unallocated
 
 TRACED_IMAGES = 2  # costs are linear in the batch, and a large one overflows TensorFlow's int32 sizes
 RESULTS = ("proj_head_output", "logits_sup")  # what a loss reads; without these, the features
@@ -40,15 +40,7 @@ def trace_training(network: keras.Model, image_size: int) -> Trace:
 
     ``network`` maps images [batch, ``image_size``, ``image_size``, 3] to named tensors.
     """
-    nowhere = tf.Graph()
-
-    def create_handle_only(next_creator: Callable[..., tf.Variable], **options: Any) -> tf.Variable:
-        with nowhere.as_default():
-            return next_creator(**options)
-
-    # Not a tf.Graph: making a Keras model inside one breaks every Keras model made before.
-    graph = tf.__internal__.FuncGraph("describe")
-    with tf.variable_creator_scope(create_handle_only), graph.as_default():
+    with unallocated() as graph:
         images = tf.compat.v1.placeholder(tf.float32, (TRACED_IMAGES, image_size, image_size, 3))
         endpoints = _call_without_autograph(network, images)
         forward = graph.get_operations()

@@ -77,7 +77,7 @@ def _mismatch(path: str, name: str, expected: str, found: str) -> ConfigError:
 
 def _check_file(prefix: str, specs: Sequence[VariableSpec], path: str) -> None:
     """Compares the variables file itself: a description beside foreign values must not pass."""
-    reader = tf.train.load_checkpoint(prefix)
+    reader = tf.compat.v1.train.NewCheckpointReader(prefix)
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     for i, spec in enumerate(specs):
         key = f"variables/{i}/.ATTRIBUTES/VARIABLE_VALUE"

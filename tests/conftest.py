@@ -22,3 +22,9 @@ def _seeded():
     tf.random.set_seed(0)
     yield
     disable_op_determinism()  # What --deterministic switches on is of the whole process.
+
+
+def pytest_collection_modifyitems(items):
+    """Files with long tests first: the last ones then end on all processes at about the same time."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)

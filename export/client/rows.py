@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
 import numpy as np
+import tensorflow as tf
 
 from tf_simclr.files.storing import storing
+from tf_simclr.files.whole import is_local
 
 Answer = Mapping[str, np.ndarray] | str  # outputs of one image, or what is wrong with it
 WriteRow = Callable[[str, Answer], None]
@@ -32,13 +34,14 @@ def prediction_writer(path: str | None) -> Iterator[WriteRow]:
         yield _json_rows(sys.stdout)
         return
     with storing(path):
-        stream = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115
+        stream = tf.io.gfile.GFile(path, "w")
         rows = _csv_rows(stream) if path.endswith(".csv") else _json_rows(stream)
 
     def write(file: str, answer: Answer) -> None:
         with storing(path):
             rows(file, answer)
-            stream.flush()
+            if is_local(path):  # An object store would write the whole file again for each line.
+                stream.flush()
 
     try:
         yield write

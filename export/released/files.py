@@ -45,7 +45,7 @@ class VariablesFile:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         try:
-            self._reader = tf.train.load_checkpoint(prefix)
+            self._reader = tf.compat.v1.train.NewCheckpointReader(prefix)
             shapes = self._reader.get_variable_to_shape_map()
             dtypes = self._reader.get_variable_to_dtype_map()
             names = self._names() if OBJECT_GRAPH in shapes else {}

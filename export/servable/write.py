@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 
 import tensorflow as tf
 
@@ -15,7 +14,14 @@ from export.servable.signatures import Servable, build_servable
 from export.servable.warmup import write_warmup
 from export.stage import load_stage
 from tf_simclr.config import ServableConfig, as_dict
-from tf_simclr.files.whole import clear_leftovers, numbered, remove_directory, whole_directory, write_text
+from tf_simclr.files.whole import (
+    clear_leftovers,
+    copy_directory,
+    numbered,
+    remove_directory,
+    whole_directory,
+    write_text,
+)
 
 LABELS_FILE = os.path.join("assets.extra", "labels.txt")  # a class a line, in the order of the indices
 SETTINGS_FILE = os.path.join("assets.extra", "servable.json")
@@ -47,7 +53,7 @@ def write_servable(stage: str, directory: str, config: ServableConfig) -> str:
         write_text(os.path.join(writing, BATCHING_FILE), batching_text(config))
         write_text(os.path.join(writing, SETTINGS_FILE), json.dumps(as_dict(config), indent=1))
         write_text(os.path.join(writing, LABELS_FILE), "".join(f"{name}\n" for name in info.class_names))
-        shutil.copytree(stage, os.path.join(writing, STAGE_IN_SERVABLE))
+        copy_directory(stage, os.path.join(writing, STAGE_IN_SERVABLE))
     _remove_old(parent, config.keep_versions)
     write_deployment(directory)
     return path

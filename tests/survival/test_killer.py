@@ -2,7 +2,7 @@
 
 A place is a call that changes files, with the functions that led to it. Each is killed once,
 in one of the commands that pass it; further kills come at seeded random times, 60 in all. It
-takes half an hour, so ``ALL_KILLS=1`` has to ask for it.
+takes some ten minutes, so ``ALL_KILLS=1`` has to ask for it.
 """
 
 import contextlib
@@ -111,7 +111,7 @@ def plan(calls, seconds):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("ALL_KILLS"), reason="ALL_KILLS=1 runs it; half an hour")
+@pytest.mark.skipif(not os.environ.get("ALL_KILLS"), reason="ALL_KILLS=1 runs it; ten minutes")
 def test_no_kill_loses_or_halves_anything(zygote):
     straight, disturbed = zygote.folder / "straight", zygote.folder / "disturbed"
     calls, seconds = {}, {}

@@ -140,13 +140,23 @@ def rename_directory(source: str, target: str) -> None:
     if is_local(source):
         tf.io.gfile.rename(source, target)
         return
-    names = [
-        f"{folder[len(source) :]}/{name}" for folder, _, names in tf.io.gfile.walk(source) for name in names
-    ]
-    for name in sorted(names, key=lambda name: (name == f"/{MANIFEST_FILE}", name)):
+    for name in sorted(_files_in(source), key=lambda name: (name == f"/{MANIFEST_FILE}", name)):
         tf.io.gfile.makedirs(os.path.dirname(target + name))
         tf.io.gfile.rename(source + name, target + name, overwrite=True)
     tf.io.gfile.rmtree(source)
+
+
+def copy_directory(source: str, target: str) -> None:
+    """Copies the files of ``source`` into ``target``, which need not be there; either may be remote."""
+    for name in _files_in(source):
+        tf.io.gfile.makedirs(os.path.dirname(target + name))
+        tf.io.gfile.copy(source + name, target + name, overwrite=True)
+
+
+def _files_in(directory: str) -> list[str]:
+    """Returns the paths of the files below ``directory``, each from its slash on."""
+    length = len(directory)
+    return [f"{folder[length:]}/{name}" for folder, _, names in tf.io.gfile.walk(directory) for name in names]
 
 
 @contextlib.contextmanager

@@ -85,9 +85,9 @@ from tf_simclr.model.describe import describe
 from tf_simclr.model.network import Architecture
 
 encoder = EncoderConfig(resnet_depth=152, width_multiplier=3, sk_ratio=0.0625)
-before, started = peak(), time.monotonic()
+before, started = peak(), time.process_time()
 memory = describe(Architecture(encoder=encoder), image_size=224, batch_size=4096).memory
-print(time.monotonic() - started, (peak() - before) / memory.weights)
+print(time.process_time() - started, (peak() - before) / memory.weights)
 """
 TRAINING_STEP = """
 import tensorflow as tf

@@ -35,6 +35,7 @@ def prediction_writer(path: str | None) -> Iterator[WriteRow]:
         return
     with storing(path):
         stream = tf.io.gfile.GFile(path, "w")
+        stream.write("")  # It is opened by the first write, and what refuses it is to be known now.
         rows = _csv_rows(stream) if path.endswith(".csv") else _json_rows(stream)
 
     def write(file: str, answer: Answer) -> None:

@@ -176,10 +176,6 @@ def test_an_unreadable_command_line_is_explained(argv, expected):
         ("--max_bad_fraction=2", "--max_bad_fraction must be in [0, 1], such as 0.01 for 1%. Received 2.0."),
         ("--color_jitter=lab", "--color_jitter=lab is not a valid choice. Use one of: simclr, yiq."),
         ("--augment_device=gpu", "Use one of: host, accelerator."),
-        (
-            "--color_jitter=yiq --augment_device=accelerator",
-            "so only on the host. Leave out",
-        ),
         ("--image_size=4", "--image_size must be at least 8 (pixels). Received 4."),
         ("--dataset=", "--dataset is empty. Use digits"),
         ("--dataset=folder:", "--dataset=folder: names no path. Write --dataset=folder:PATH."),

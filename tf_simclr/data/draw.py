@@ -20,14 +20,14 @@ Draw = dict[str, tf.Tensor]
 
 
 def draw_view(numbers: tf.Tensor, augment: AugmentConfig) -> Draw:
-    """Makes decisions (SimCLR, appendix A) of ``numbers``, [NUMBERS] uniform in [0, 1).
+    """Makes decisions (SimCLR, appendix A) of ``numbers``, [..., NUMBERS] uniform in [0, 1).
 
-    Returns flip, blur, jitter and grey (bool scalars), factors [4] float32 of brightness, contrast,
+    Returns flip, blur, jitter and grey (bool [...]), factors [..., 4] float32 of brightness, contrast,
     saturation (~ U(max(0, 1 - 0.8·strength), 1 + 0.8·strength)) and the turn of hue (~ U(-0.2·strength,
-    0.2·strength), at most half the circle), and order [4] int32: which of the four comes first (SimCLRv2's
-    released code). Strength 0 neither jitters nor makes grey.
+    0.2·strength), at most half the circle), and order [..., 4] int32: which of the four comes first
+    (SimCLRv2's released code). Strength 0 neither jitters nor makes grey.
     """
-    choices, factors, order = tf.split(numbers, [4, _OPERATIONS, _OPERATIONS])
+    choices, factors, order = tf.split(numbers, [4, _OPERATIONS, _OPERATIONS], axis=-1)
     coloured = float(augment.color_jitter_strength > 0)
     limits = (
         FLIP_PROBABILITY * augment.use_flip,
@@ -35,7 +35,7 @@ def draw_view(numbers: tf.Tensor, augment: AugmentConfig) -> Draw:
         JITTER_PROBABILITY * coloured,
         GREY_PROBABILITY * coloured,
     )
-    flip, blur, jitter, grey = tf.unstack(choices < tf.constant(limits))
+    flip, blur, jitter, grey = tf.unstack(choices < tf.constant(limits), axis=-1)
     low, high = _ranges(augment.color_jitter_strength)
     return {
         "flip": flip,

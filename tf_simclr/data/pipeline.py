@@ -18,10 +18,10 @@ from tf_simclr.data import augment as ops
 from tf_simclr.data import seeds
 from tf_simclr.data.colour import clip
 from tf_simclr.data.distort import distort_each
-from tf_simclr.data.draw import FLIP_PROBABILITY, NUMBERS, Draw, draw_view
+from tf_simclr.data.draw import FLIP_PROBABILITY, NUMBERS, draw_view
 from tf_simclr.data.source import NO_LABEL, Example, Source
-from tf_simclr.data.yiq import distort_in_yiq, image_addons
 
+VIEWS = 2
 _CHUNK_PIXELS = 64 * 32**2
 
 
@@ -40,47 +40,49 @@ def pretrain_batches(
 
     blur_k: bool [b], which images of view k ``random_blur`` shall blur in the training step. With
     ``augment_device`` "accelerator" there are also draw_1 and draw_2, and the views are unclipped crops:
-    ``distort_batch`` shall change their colours in the training step. Raises ConfigError where
-    ``color_jitter`` "yiq" lacks tensorflow-addons.
+    ``distort_batch`` shall change their colours in the training step.
     """
-    if augment.color_jitter == "yiq":
-        image_addons()  # An error while a function is traced would come with the trace.
 
     def crops(example: Example) -> Example:
-        *crop_seeds, seed_of_draws = tf.unstack(tf.random.split(_seed_of(seed, example), 3))
-        numbers = tf.unstack(tf.random.stateless_uniform([2, NUMBERS], seed_of_draws))
-        views = {"label": example["label"], "index": example["index"]}
+        *crop_seeds, seed_of_draws = tf.unstack(tf.random.split(_seed_of(seed, example), 1 + VIEWS))
+        numbers = tf.random.stateless_uniform([VIEWS, NUMBERS], seed_of_draws)
+        # All else that was drawn is asked for of many images at once, which is cheaper.
+        flips = tf.unstack(draw_view(numbers, augment)["flip"])
+        found = {"label": example["label"], "index": example["index"], "numbers": numbers}
         for view, crop_seed in enumerate(crop_seeds):
-            draw = draw_view(numbers[view], augment)
-            flip, views[f"blur_{view + 1}"] = draw.pop("flip"), draw.pop("blur")
-            crop = ops.random_crop_and_flip(
-                example["image"], crop_seed, flip, image_size, augment.min_crop_area
+            found[f"view_{view + 1}"] = ops.random_crop_and_flip(
+                example["image"], crop_seed, flips[view], image_size, augment.min_crop_area
             )
-            views[f"view_{view + 1}"], draw = _coloured_at_once(crop, draw, augment)
-            views[f"draw_{view + 1}"] = draw
-        return views
+        return found
 
-    crops_of = _parallel(source.shuffled(split, seed=seed, start=start, shard=shard), crops)
-    if augment.augment_device == "accelerator":
-        return _finished(crops_of.batch(batch_size, drop_remainder=True))
-    chunk = _chunk_size(batch_size, image_size)
-    chunks = _parallel(crops_of.batch(chunk, drop_remainder=True), _distorted)
+    def views(chunk: Example) -> Example:
+        return _views(chunk, augment)
+
+    def views_of_one(example: Example) -> Example:
+        return views({name: value[tf.newaxis] for name, value in crops(example).items()})
+
+    stream = source.shuffled(split, seed=seed, start=start, shard=shard)
+    chunk = batch_size if augment.augment_device == "accelerator" else _chunk_size(batch_size, image_size)
+    if chunk == 1:
+        chunks = _parallel(stream, views_of_one)
+    else:
+        chunks = _parallel(_parallel(stream, crops).batch(chunk, drop_remainder=True), views)
     return _finished(_joined(chunks, batch_size // chunk))
 
 
-def _coloured_at_once(crop: tf.Tensor, draw: Draw, augment: AugmentConfig) -> tuple[tf.Tensor, Draw]:
-    """The crop in its new colours where there is nothing to wait for, and what of the draw is left to do."""
-    if augment.color_jitter_strength == 0:
-        return clip(crop), {}
-    if augment.color_jitter == "yiq":
-        return distort_in_yiq(crop, draw), {}
-    return crop, draw
-
-
-def _distorted(chunk: Example) -> Example:
-    draws = [chunk.pop(name) for name in ("draw_1", "draw_2")]
-    for name, draw in zip(("view_1", "view_2"), draws, strict=True):
-        chunk[name] = distort_each(chunk[name], draw) if draw else chunk[name]
+def _views(chunk: Example, augment: AugmentConfig) -> Example:
+    """Crops and their numbers, [k, ...], to views, or to all that the training step needs to make them."""
+    draws = draw_view(chunk.pop("numbers"), augment)
+    for view in range(VIEWS):
+        name, draw = f"view_{view + 1}", {key: value[:, view] for key, value in draws.items()}
+        chunk[f"blur_{view + 1}"] = draw.pop("blur")
+        del draw["flip"]
+        if augment.color_jitter_strength == 0:
+            chunk[name] = clip(chunk[name])
+        elif augment.augment_device == "accelerator":
+            chunk[f"draw_{view + 1}"] = draw
+        else:
+            chunk[name] = distort_each(chunk[name], draw, augment.color_jitter)
     return chunk
 
 

@@ -1,51 +1,46 @@
-"""``--color_jitter=yiq``: hue, saturation and brightness in one operation of tensorflow-addons."""
+"""``--color_jitter=yiq``: hue, saturation and brightness at once, as one product with a 3x3 matrix."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from tf_simclr.config import ConfigError
-from tf_simclr.data.colour import LUMA, clip
-from tf_simclr.data.draw import Draw
+from tf_simclr.data.colour import OPERATIONS, Factor, Planes, adjust_contrast, clip
 
-_CONTRAST = 1  # its place among the drawn operations
+# NTSC 1953: luma and the two colour axes of red, green and blue.
+TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+_CONTRAST = OPERATIONS.index(adjust_contrast)
 
 
-def distort_in_yiq(image: tf.Tensor, draw: Draw) -> tf.Tensor:
-    """One view float32 [s, s, 3] with the factors of ``draw``, in [0, 1].
+def adjust_in_yiq(planes: Planes, brightness: Factor, saturation: Factor, turn: Factor) -> Planes:
+    """Colours in the plane I, Q turned by ``turn`` (1 = a whole circle) and scaled, then all scaled; [0, 1].
 
-    Unlike the paper's, hue turns and saturation grows in YIQ, a linear change of RGB, and both come together
-    with brightness; contrast comes before or after them, as it was drawn before or after most of them.
-    Raises ConfigError without tensorflow-addons.
+    A linear change of RGB, unlike the same factors in HSV. tensorflow-addons' ``adjust_hsv_in_yiq`` gives the
+    same pixels.
     """
-    change = image_addons().adjust_hsv_in_yiq
-    brightness, contrast, saturation, turn = tf.unstack(draw["factors"])
-    place = tf.argmax(tf.equal(draw["order"], _CONTRAST))
-
-    def jittered() -> tf.Tensor:
-        contrast_first = place < 2
-        first = tf.where(contrast_first, contrast, 1.0)
-        second = tf.where(contrast_first, 1.0, contrast)
-        changed = clip(tf.image.adjust_contrast(image, first))
-        changed = clip(change(changed, turn * 2.0 * math.pi, saturation, brightness))
-        return clip(tf.image.adjust_contrast(changed, second))
-
-    image = tf.cond(draw["jitter"], jittered, lambda: image)
-    weights = tf.constant(LUMA)[:, tf.newaxis]
-    grey = tf.cond(draw["grey"], lambda: tf.tile(image @ weights, [1, 1, 3]), lambda: image)
-    return clip(grey)
+    along = saturation * tf.cos(2.0 * math.pi * turn)
+    across = saturation * tf.sin(2.0 * math.pi * turn)
+    luma, kept, crossed = _parts()
+    changed = []
+    for row in range(3):
+        weights = [
+            brightness * (luma[row][c] + along * kept[row][c] + across * crossed[row][c]) for c in range(3)
+        ]
+        red, green, blue = (weight * plane for weight, plane in zip(weights, planes, strict=True))
+        changed.append(clip(red + green + blue))
+    return changed[0], changed[1], changed[2]
 
 
-def image_addons() -> Any:
-    """The images part of tensorflow-addons. Raises ConfigError where it is missing."""
-    try:
-        from tensorflow_addons import image
-    except ImportError as error:
-        raise ConfigError(
-            "--color_jitter=yiq needs tensorflow-addons, which is installed with Python 3.11 or earlier. "
-            "Use --color_jitter=simclr, the paper's."
-        ) from error
-    return image
+def contrast_comes_first(order: tf.Tensor) -> tf.Tensor:
+    """Whether contrast was drawn before most of the four operations; ``order``: [..., 4]."""
+    return tf.argmax(tf.equal(order, _CONTRAST), axis=-1) < len(OPERATIONS) // 2
+
+
+def _parts() -> tuple[list[list[float]], ...]:
+    """What maps RGB to the RGB of its luma, of its colour, and of its colour a quarter further on."""
+    back = np.linalg.inv(TO_YIQ)
+    quarter = np.outer(back[:, 2], TO_YIQ[1]) - np.outer(back[:, 1], TO_YIQ[2])
+    luma = np.outer(back[:, 0], TO_YIQ[0])
+    return luma.tolist(), (np.eye(3) - luma).tolist(), quarter.tolist()

@@ -10,7 +10,7 @@ from absl import logging
 from tf_simclr.config import RunConfig
 from tf_simclr.data.blur import random_blur
 from tf_simclr.data.distort import distort_batch
-from tf_simclr.data.pipeline import pretrain_batches
+from tf_simclr.data.pipeline import VIEWS, pretrain_batches
 from tf_simclr.data.source import Source
 from tf_simclr.losses.contrastive import Memory, contrastive_metrics, nt_xent, projection_std
 from tf_simclr.losses.gather import cross_replica_gather
@@ -24,7 +24,6 @@ from tf_simclr.train.labelled import labelled_cross_entropy
 from tf_simclr.train.stage import Batch, Stage, StageLoss, Tensors
 
 DEFAULT_TEMPERATURE = 0.1
-VIEWS = 2
 
 
 def _projection_width(architecture: Architecture) -> int:
@@ -161,7 +160,8 @@ class Pretraining(Stage):
     def _views(self, batch: Batch, step: tf.Tensor) -> tf.Tensor:
         views = [batch["view_1"], batch["view_2"]]
         if batch.get("draw_1"):
-            views = [distort_batch(views[view], batch[f"draw_{view + 1}"]) for view in range(VIEWS)]
+            kind = self.config.augment.color_jitter
+            views = [distort_batch(views[view], batch[f"draw_{view + 1}"], kind) for view in range(VIEWS)]
         if self.config.augment.use_blur:
             for view in range(VIEWS):
                 seed = tf.stack([tf.constant(self.config.train.seed, tf.int64), step * VIEWS + view])

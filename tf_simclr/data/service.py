@@ -7,6 +7,7 @@ a service, whatever the number of workers, so a stopped run goes on as ever.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +17,9 @@ import tensorflow as tf
 from tf_simclr.config import ConfigError
 from tf_simclr.data.source import RandomAccessSource, Source
 
-MAX_WAITING = 64  # batches that wait for an earlier one; more mean that it is lost
+# Batches that wait for an earlier one, which a slow worker has. Beyond the first number each that follows
+# is asked for a second later than it could be; beyond the second the earlier one is lost.
+MANY_WAITING, MAX_WAITING = 64, 124
 
 Batches = Callable[..., tf.data.Dataset]  # (batch_size, start, shard), see Stage.batches
 
@@ -48,10 +51,16 @@ def through_service(
     stream = tf.data.Dataset.range(np.iinfo(np.int64).max).flat_map(numbered)
     service = tf.data.experimental.service
     # Dynamic: a batch goes to one worker, and to no other.
-    return _in_order(stream.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address)))
+    return in_order(stream.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address)))
 
 
-def _in_order(numbered: tf.data.Dataset) -> tf.data.Dataset:
+def in_order(numbered: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the batches of ``numbered``, elements (number int64 [], batch), from number 0 on.
+
+    Raises:
+        UnknownError: of TensorFlow, when it is iterated: a batch did not come.
+    """
+
     def ordered() -> Iterator[Any]:
         waiting: dict[int, Any] = {}
         turn = 0
@@ -65,6 +74,8 @@ def _in_order(numbered: tf.data.Dataset) -> tf.data.Dataset:
                     f"The tf.data service lost batch {turn}: one of its workers ended. Start the same "
                     "command again; it goes on from the last checkpoint."
                 )
+            if len(waiting) > MANY_WAITING:
+                time.sleep(1)
 
     spec = numbered.element_spec[1]
     return tf.data.Dataset.from_generator(ordered, output_signature=spec).prefetch(tf.data.AUTOTUNE)

@@ -10,7 +10,7 @@ from flags.parse import parse
 from tf_simclr.config import ConfigError
 from tf_simclr.data.open_source import open_source
 from tf_simclr.data.pipeline import distill_batches, pretrain_batches
-from tf_simclr.data.service import check_service, through_service
+from tf_simclr.data.service import check_service, in_order, through_service
 from tf_simclr.data.source import Source
 
 
@@ -44,6 +44,25 @@ def test_the_stream_is_that_of_this_machine(service, kind, start, shard):
     for found, wanted in itertools.islice(zip(there, here, strict=False), 12):
         for name, value in wanted.items():
             np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def arriving(numbers):
+    """The batches of a stream in order, when the service gives them in this one."""
+    stream = tf.data.Dataset.from_tensor_slices(np.array(numbers, np.int64))
+    return [int(batch) for batch in in_order(stream.map(lambda number: (number, number)))]
+
+
+def test_a_batch_that_a_slow_worker_has_is_waited_for(monkeypatch):
+    pauses = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    assert arriving([*range(1, 101), 0, 102, 101]) == list(range(103))
+    assert sum(pauses) == 100 - 64
+
+
+def test_a_batch_that_does_not_come_is_named(monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(tf.errors.UnknownError, match="lost batch 2: one of its workers ended"):
+        arriving([0, 1, *range(3, 200)])
 
 
 def test_data_that_is_read_from_its_beginning_is_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from absl import flags
 
 from flags.defaults import default_text
-from tf_simclr.config import AugmentConfig, DataConfig, LabelConfig
+from tf_simclr.config import CACHE_IF_IT_FITS, AugmentConfig, DataConfig, LabelConfig
 
 
 def define(flag_values: flags.FlagValues) -> None:
@@ -13,6 +13,18 @@ def define(flag_values: flags.FlagValues) -> None:
     _define_source(flag_values)
     _define_labels(flag_values)
     _define_augmentation(flag_values)
+
+
+class _SwitchOrAuto(flags.BooleanParser):
+    """A switch that is on, off or left to the program."""
+
+    enum_values = ("true", "false", CACHE_IF_IT_FITS)
+
+    def flag_type(self) -> str:
+        return "bool or auto"
+
+    def parse(self, argument: str | int) -> bool | str:  # type: ignore[override]
+        return CACHE_IF_IT_FITS if argument == CACHE_IF_IT_FITS else super().parse(argument)
 
 
 def _define_source(flag_values: flags.FlagValues) -> None:
@@ -47,11 +59,17 @@ def _define_source(flag_values: flags.FlagValues) -> None:
         "CIFAR stem. Left out: the size of the data's own images. Paper: 224 on ImageNet, 32 on CIFAR-10.",
         flag_values=flag_values,
     )
-    flags.DEFINE_boolean(
-        "cache_dataset",
-        DataConfig.cache_dataset,
-        "Keep the decoded images in memory after the first epoch; faster where they fit.",
-        flag_values=flag_values,
+    flags.DEFINE_flag(
+        flags.Flag(
+            _SwitchOrAuto(),
+            flags.ArgumentSerializer(),
+            "cache_dataset",
+            DataConfig.cache_dataset,
+            "Decode every image once, before training, and keep them in memory; auto: where they take at "
+            "most a quarter of the free memory.",
+            boolean=True,
+        ),
+        flag_values,
     )
     flags.DEFINE_float(
         "max_bad_fraction",

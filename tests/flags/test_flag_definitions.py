@@ -73,7 +73,7 @@ def test_flag_default_is_the_dataclass_default_unless_the_stage_decides(name, de
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_flag_type_is_the_type_of_the_field(section):
-    kinds = {"int": "int", "float": "float", "bool": "bool", "string": "str"}
+    kinds = {"int": "int", "float": "float", "bool": "bool", "bool or auto": "bool | str", "string": "str"}
     for field in dataclasses.fields(section):
         if field.name != "cifar_stem":
             flag = all_flags()[field.name]

@@ -75,6 +75,21 @@ GIVEN_VALUES = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("--cache_dataset", True),
+        ("--cache_dataset=true", True),
+        ("--nocache_dataset", False),
+        ("--cache_dataset=false", False),
+        ("--cache_dataset=auto", "auto"),
+    ],
+)
+def test_cache_dataset_is_a_switch_that_can_be_left_to_the_program(argument, value):
+    assert parse([argument]).data.cache_dataset == value
+    assert isinstance(parse([argument]).data.cache_dataset, type(value))
+
+
 def find(config, name):
     """The value of a setting, wherever in the configuration it lives."""
     run_fields = {key: value for key, value in vars(config).items() if not dataclasses.is_dataclass(value)}
@@ -174,6 +189,10 @@ def test_an_unreadable_command_line_is_explained(argv, expected):
         ("--se_ratio=-1", "--se_ratio must be in [0, 1]. Received -1.0."),
         ("--batch_norm_decay=1", "--batch_norm_decay must be in [0, 1). Received 1.0."),
         ("--max_bad_fraction=2", "--max_bad_fraction must be in [0, 1], such as 0.01 for 1%. Received 2.0."),
+        (
+            "--cache_dataset=maybe",
+            "--cache_dataset=maybe is not a valid choice. Use one of: true, false, auto.",
+        ),
         ("--color_jitter=lab", "--color_jitter=lab is not a valid choice. Use one of: simclr, yiq."),
         ("--augment_device=gpu", "Use one of: host, accelerator."),
         ("--image_size=4", "--image_size must be at least 8 (pixels). Received 4."),

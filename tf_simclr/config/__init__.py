@@ -7,7 +7,7 @@ imports TensorFlow or absl, so a wrong setting is refused before anything slow b
 
 from tf_simclr.config.checks import ConfigError
 from tf_simclr.config.client import ClientConfig
-from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
+from tf_simclr.config.data import CACHE_IF_IT_FITS, AugmentConfig, DataConfig, LabelConfig
 from tf_simclr.config.export import EXPORT_KINDS, EXPORT_PARTS, ExportConfig
 from tf_simclr.config.memory import MemoryConfig
 from tf_simclr.config.model import (
@@ -28,6 +28,7 @@ from tf_simclr.config.train import OptimizerConfig, TrainConfig
 __all__ = [
     "BASIC_BLOCK_DEPTHS",
     "BLOCKS_OF_DEPTH",
+    "CACHE_IF_IT_FITS",
     "CIFAR_STEM_MAX_SIZE",
     "EXPORT_KINDS",
     "EXPORT_PARTS",

@@ -6,6 +6,8 @@ import dataclasses
 
 from tf_simclr.config.checks import require, require_choice, require_not_negative, require_positive
 
+CACHE_IF_IT_FITS = "auto"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -16,7 +18,7 @@ class DataConfig:
     train_split: str = "train"
     eval_split: str = "test"
     image_size: int | None = None  # px; None: the data's own size, see data.open_source
-    cache_dataset: bool = False  # keep decoded images in memory
+    cache_dataset: bool | str = False  # keep decoded images in memory; auto: if they fit
     max_bad_fraction: float = 0.01  # share of a folder's images that may be unreadable
 
     def __post_init__(self) -> None:
@@ -24,6 +26,7 @@ class DataConfig:
             0 <= self.max_bad_fraction <= 1,
             f"--max_bad_fraction must be in [0, 1], such as 0.01 for 1%. Received {self.max_bad_fraction}.",
         )
+        require_choice("cache_dataset", self.cache_dataset, (True, False, CACHE_IF_IT_FITS))
         require(bool(self.dataset), "--dataset is empty. Use digits, folder:PATH, npz:PATH or a TFDS name.")
         for prefix in ("folder:", "npz:"):
             require(

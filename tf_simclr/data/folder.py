@@ -97,6 +97,11 @@ class FolderSource(RandomAccessSource):
         sizes = np.array([os.stat(path).st_size for path in self._paths(listing)], np.int64)
         return digest(split, listing.ids, listing.labels, sizes)
 
+    def decoded_bytes(self, split: str) -> int:
+        """See :class:`Source`; exact."""
+        self._listing(split)
+        return self.checks[split].decoded_bytes
+
     def examine(self, split: str) -> Examined:
         """See :class:`Source`."""
         files = self._files(split)

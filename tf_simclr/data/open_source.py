@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
-from tf_simclr.config import DataConfig
+from tf_simclr.config import CACHE_IF_IT_FITS, DataConfig
 from tf_simclr.data.arrays import digits
+from tf_simclr.data.auto_cache import fits
 from tf_simclr.data.cached import CachedSource
 from tf_simclr.data.folder import FolderSource
 from tf_simclr.data.npz import npz
@@ -34,7 +36,16 @@ def open_source(config: DataConfig, known: Mapping[str, SplitCheck] | None = Non
     else:
         source = TfdsSource(config.dataset, config.data_dir)
     # Arrays are in memory anyway; files are not.
-    return CachedSource(source) if config.cache_dataset else source
+    cached = config.cache_dataset
+    if cached == CACHE_IF_IT_FITS:
+        used = (config.train_split, config.eval_split)
+        cached = fits(source, [split for split in used if source.has_split(split)])
+    return CachedSource(source) if cached else source
+
+
+def open_uncached(config: DataConfig, known: Mapping[str, SplitCheck] | None = None) -> Source:
+    """:func:`open_source` for those that read every image once at most."""
+    return open_source(dataclasses.replace(config, cache_dataset=False), known)
 
 
 def default_image_size(source: Source) -> int:

@@ -6,6 +6,7 @@ import abc
 import dataclasses
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ Reader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # index -> (image, 
 
 HOST = "CPU:0"  # Arrays that tf.data reads stay in main memory, also where there is a GPU.
 NO_LABEL = -1
+_SAMPLE = 64  # images whose mean size stands for all
 _ENDLESS = np.iinfo(np.int64).max
 
 
@@ -95,6 +97,14 @@ class Source(abc.ABC):
         k % shard[1] == shard[0]. Raises ValueError for an empty subset or an impossible shard.
         """
 
+    def decoded_bytes(self, split: str) -> int:
+        """Memory that the pixels of ``split`` take as uint8 RGB; judged by the first if sizes differ."""
+        count = self.num_examples(split)
+        if self.image_shape:
+            return 3 * count * math.prod(self.image_shape)
+        images = (example["image"] for example in self.examples(split).take(_SAMPLE).as_numpy_iterator())
+        return round(count * np.mean([image.size for image in images]))
+
     def examine(self, split: str) -> Examined:
         """Reads every image of ``split`` once, also those that cannot be used."""
         images = (example["image"] for example in self.examples(split).as_numpy_iterator())
@@ -102,6 +112,14 @@ class Source(abc.ABC):
             check_pixels, images, self.num_examples(split), f"Checking {split} of {self.name}"
         )
         return Examined(self.ids(split), self.labels(split), found)
+
+    def has_split(self, split: str) -> bool:
+        """Whether :meth:`check_split` lets it pass."""
+        try:
+            self.check_split(split)
+        except ConfigError:
+            return False
+        return True
 
     def check_split(self, split: str) -> None:
         """Raises ConfigError unless the source has ``split``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tf_simclr.config import RunConfig
-from tf_simclr.data.open_source import default_image_size, open_source
+from tf_simclr.data.open_source import default_image_size, open_uncached
 from tf_simclr.model.describe import describe
 from tf_simclr.model.network import Architecture
 from tf_simclr.model.start import StartingPoint
@@ -24,7 +24,7 @@ def describe_run(config: RunConfig, start: StartingPoint | None) -> str:
         own_size = 0
     return describe(
         architecture,
-        image_size=config.data.image_size or own_size or default_image_size(open_source(config.data)),
+        image_size=config.data.image_size or own_size or default_image_size(open_uncached(config.data)),
         batch_size=config.train.train_batch_size or BATCH_SIZE,
         views=VIEWS,
         optimizer_slots=SLOTS[config.optimizer.optimizer],

@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_simclr.config import RunConfig
-from tf_simclr.data.open_source import open_source
+from tf_simclr.data.open_source import open_uncached
 from tf_simclr.data.skipped import SplitCheck
 from tf_simclr.data.source import Source
 from tf_simclr.data.survey import survey
@@ -27,7 +27,7 @@ def check_data(config: RunConfig, start: None = None) -> dict[str, Any]:
     Raises:
         ConfigError: the data set does not exist, or its layout cannot be used.
     """
-    report, skipped = survey(open_source(config.data))
+    report, skipped = survey(open_uncached(config.data))
     directory = RunDirectory(config.model_dir)
     results = {"mode": config.mode.value, **report}
     directory.write_results(results)

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_simclr.config import ConfigError, Mode, RunConfig, as_dict
-from tf_simclr.data.open_source import open_source
+from tf_simclr.data.open_source import open_uncached
 from tf_simclr.data.pipeline import evaluation_batches
 from tf_simclr.data.source import Source
 from tf_simclr.data.subsets import labelled_subset
@@ -32,7 +32,7 @@ def measure(config: RunConfig, start: StartingPoint) -> dict[str, Any]:
             the directory holds a training run.
     """
     directory = RunDirectory(config.model_dir)
-    source = open_source(config.data, read_checks(directory))
+    source = open_uncached(config.data, read_checks(directory))
     split = config.data.eval_split
     source.check_split(split)
     if not can_evaluate(source, split):

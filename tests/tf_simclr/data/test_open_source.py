@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from tf_simclr.config import ConfigError, DataConfig
+from tf_simclr.data import auto_cache
 from tf_simclr.data.arrays import ArraySource, ArraySplit
 from tf_simclr.data.cached import CachedSource
 from tf_simclr.data.folder import FolderSource
@@ -50,6 +53,46 @@ def test_cache_reads_the_files_once(image_folder, tmp_path):
     before = [e["image"].tobytes() for e in source.examples("train").as_numpy_iterator()]
     shutil.rmtree(copy)
     assert [e["image"].tobytes() for e in source.examples("train").as_numpy_iterator()] == before
+
+
+@pytest.mark.parametrize(("free", "kept"), [(4.1, True), (3.9, False)])
+@pytest.mark.parametrize("kind", ["folder", "tfds"])
+def test_auto_caches_images_that_take_a_quarter_of_the_free_memory(
+    free, kept, kind, image_folder, tfds_dir, monkeypatch, caplog
+):
+    dataset = f"folder:{image_folder}" if kind == "folder" else "tiny_shapes/small"
+    config = DataConfig(dataset=dataset, data_dir=str(tfds_dir), cache_dataset="auto")
+    plain = open_source(dataclasses.replace(config, cache_dataset=False))
+    needed = sum(
+        example["image"].size
+        for split in ("train", "test")
+        for example in plain.examples(split).as_numpy_iterator()
+    )
+    monkeypatch.setattr(auto_cache, "free_memory", lambda: int(free * needed))
+    with caplog.at_level("INFO"):
+        assert isinstance(open_source(config), CachedSource) == kept
+    said = "kept in memory" if kept else "decoded anew in every epoch"
+    assert sum(said in line and "train, test" in line for line in caplog.messages) == 1
+
+
+def test_auto_counts_only_splits_that_exist(image_folder, monkeypatch):
+    monkeypatch.setattr(auto_cache, "free_memory", lambda: 10**9)
+    config = DataConfig(dataset=f"folder:{image_folder}", eval_split="validation", cache_dataset="auto")
+    assert isinstance(open_source(config), CachedSource)
+
+
+def test_free_memory_is_what_linux_and_the_container_leave(monkeypatch, tmp_path):
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemFree: 10 kB\nMemAvailable:    5000 kB\n")
+    monkeypatch.setattr(auto_cache, "_MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(auto_cache, "_CONTAINER", tmp_path)
+    assert auto_cache.free_memory() == 5000 * 1024
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert auto_cache.free_memory() == 5000 * 1024
+    (tmp_path / "memory.max").write_text("4000\n")
+    assert auto_cache.free_memory() == 3000
+    (tmp_path / "memory.current").write_text("5000\n")
+    assert auto_cache.free_memory() == 0
 
 
 def test_home_directory_may_be_written_as_a_tilde(image_folder, monkeypatch):

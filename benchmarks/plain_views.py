@@ -43,7 +43,7 @@ def plain_view(image: tf.Tensor, size: int, strength: float = 1.0) -> tf.Tensor:
     image = tf.image.random_flip_left_right(_crop(image, size))
     image = _with_probability(JITTER_PROBABILITY, lambda x: _jitter(x, strength), image)
     image = _with_probability(GREY_PROBABILITY, _grey, image)
-    return tf.clip_by_value(tf.reshape(image, [size, size, 3]), 0.0, 1.0)
+    return clipped(tf.reshape(image, [size, size, 3]))
 
 
 def _crop(image: tf.Tensor, size: int) -> tf.Tensor:
@@ -77,7 +77,12 @@ def _jitter(image: tf.Tensor, strength: float) -> tf.Tensor:
 
 def _apply_one(operations: tuple[Operation, ...], number: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
     branches = [lambda operation=operation: operation(image) for operation in operations]
-    return tf.clip_by_value(tf.switch_case(number, branches), 0.0, 1.0)
+    return clipped(tf.switch_case(number, branches))
+
+
+def clipped(image: tf.Tensor) -> tf.Tensor:
+    """Into [0, 1]."""
+    return tf.clip_by_value(image, 0.0, 1.0)
 
 
 def _grey(image: tf.Tensor) -> tf.Tensor:

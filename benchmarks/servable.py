@@ -11,7 +11,6 @@ from benchmarks import steps
 from benchmarks.matrix import FLOPS, matrix_products
 from benchmarks.measure import Found, Row, alternate
 from export.servable.signatures import build_servable
-from export.stage import StageInfo
 from tf_simclr.config import ServableConfig
 from tf_simclr.model.describe import describe
 from tf_simclr.model.network import SimCLR
@@ -34,14 +33,7 @@ def run(*, network: tuple[str, ...] = NETWORK, size: int = SIZE, batches: Sequen
 
 
 def _reloaded(trained: SimCLR, size: int, folder: str) -> Callable[..., object]:
-    info = StageInfo(
-        stage="supervised",
-        architecture=trained.architecture,
-        image_size=size,
-        class_names=tuple(map(str, range(trained.architecture.num_classes))),
-        step=1,
-    )
-    servable = build_servable(trained, info, ServableConfig(), names=(SIGNATURE,))
+    servable = build_servable(trained, steps.stage_info(trained, size), ServableConfig(), names=(SIGNATURE,))
     root = tf.Module()
     root.held = list(servable.variables)
     tf.saved_model.save(root, folder, signatures=servable.signatures)

@@ -22,7 +22,7 @@ from benchmarks.measure import Found, Row, alternate, seconds_of
 from export.client.grpc import ask_grpc
 from export.client.rest import ask_rest
 from export.servable.write import write_servable
-from export.stage import StageInfo, write_stage
+from export.stage import write_stage
 from tf_simclr.config import ServableConfig
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -61,14 +61,8 @@ def run(
 
 def _servable(network: tuple[str, ...], folder: str) -> str:
     trained = steps.supervised_stage(*network, size=SIZE, batch=1).network
-    info = StageInfo(
-        stage="supervised",
-        architecture=trained.architecture,
-        image_size=SIZE,
-        class_names=tuple(map(str, range(trained.architecture.num_classes))),
-        step=1,
-    )
-    return write_servable(write_stage(trained, info, f"{folder}/stage"), folder, ServableConfig())
+    stage = write_stage(trained, steps.stage_info(trained, SIZE), f"{folder}/stage")
+    return write_servable(stage, folder, ServableConfig())
 
 
 def _directly(servable: str, image: bytes) -> Call:

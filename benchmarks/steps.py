@@ -10,9 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.flops import flops
+from export.stage import StageInfo
 from flags.parse import parse
 from tf_simclr.config import RunConfig
 from tf_simclr.data.arrays import ArraySource, ArraySplit
+from tf_simclr.model.network import SimCLR
 from tf_simclr.model.start import StartingPoint
 from tf_simclr.train.distill import Distillation
 from tf_simclr.train.finetune import Classification
@@ -75,6 +77,17 @@ def distill_step(*flags: str, size: int, batch: int) -> Step:
     teacher = supervised_stage(*flags, size=size, batch=batch)
     config = _config("distill", flags, size, batch)
     return _step(Distillation(config, teacher.source, size, _as_start(teacher)))
+
+
+def stage_info(network: SimCLR, size: int) -> StageInfo:
+    """Returns what a SavedModel of this classifier says of itself; its classes are called 0, 1, ..."""
+    return StageInfo(
+        stage="supervised",
+        architecture=network.architecture,
+        image_size=size,
+        class_names=tuple(map(str, range(network.architecture.num_classes))),
+        step=1,
+    )
 
 
 def _config(mode: str, flags: tuple[str, ...], size: int, batch: int) -> RunConfig:

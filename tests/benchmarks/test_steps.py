@@ -4,9 +4,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import evaluation, growth, input_pipeline, nt_xent, saving, servable, steps, training_step
+from benchmarks import (
+    evaluation,
+    growth,
+    importing,
+    input_pipeline,
+    nt_xent,
+    saving,
+    servable,
+    steps,
+    training_step,
+    view_operations,
+)
 from benchmarks.flops import flops
 from benchmarks.matrix import matrix_products
+from tests.released_files import TINY as TINY_RELEASE
 
 TINY = ("--resnet_depth=18", "--width_multiplier=0.05", "--nouse_blur")
 SIZE = 16  # px
@@ -72,6 +84,7 @@ def test_the_other_measurements_run():
         nt_xent.run(timed=4, batches=[512], keys=16, batch=4, network=TINY),
         saving.run(network=TINY[:2], repeats=1),
         input_pipeline.run(sizes=((8, 12, 4, 4),), batch=2),
+        view_operations.run(size=8, side=12, views=1),
         servable.run(network=TINY[:2], size=SIZE, batches=[1]),
         evaluation.run(network=TINY[:2], images=8, rows=50),
     ]
@@ -80,3 +93,9 @@ def test_the_other_measurements_run():
     one_matrix = memory["one (2 · batch)² of float32"][0]
     assert one_matrix == 4
     assert memory["measured"][0] < 16 * one_matrix
+
+
+@pytest.mark.slow
+def test_an_import_is_measured():
+    (row,) = importing.run(architecture=TINY_RELEASE, repeats=1).rows
+    assert row.value > row.yardstick_value > 0

@@ -40,13 +40,14 @@ def plain_views(images: np.ndarray, *, size: int, batch_size: int, strength: flo
 
 def plain_view(image: tf.Tensor, size: int, strength: float = 1.0) -> tf.Tensor:
     """One view of ``image``, float32 [h, w, 3]: crop, resize, flip, colour, clip."""
-    image = tf.image.random_flip_left_right(_crop(image, size))
+    image = tf.image.random_flip_left_right(crop(image, size))
     image = _with_probability(JITTER_PROBABILITY, lambda x: _jitter(x, strength), image)
     image = _with_probability(GREY_PROBABILITY, _grey, image)
     return clipped(tf.reshape(image, [size, size, 3]))
 
 
-def _crop(image: tf.Tensor, size: int) -> tf.Tensor:
+def crop(image: tf.Tensor, size: int) -> tf.Tensor:
+    """A random part of ``image``, float32 [h, w, 3], resized to [size, size, 3]."""
     begin, extent, _ = tf.image.sample_distorted_bounding_box(
         tf.shape(image),
         bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),

@@ -1,7 +1,7 @@
 """Crops, flips and the views of each stage: (image, seed, ...) -> image, with stateless randomness.
 
-Images are uint8 or float32 in [0, 1], [h, w, 3]; results are float32. Seeds are int [2].
-Nothing is normalised by mean or deviation anywhere, as in SimCLR's released code.
+Images are uint8 or float32 in [0, 1], [h, w, 3], or encoded files (scalar strings); results are float32.
+Seeds are int [2]. Nothing is normalised by mean or deviation anywhere, as in SimCLR's released code.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_simclr.config import AugmentConfig
 from tf_simclr.data.colour import clip
+from tf_simclr.data.decode import cropped, decode_image
 
 CROP_ASPECT = (3 / 4, 4 / 3)  # of the crop's width to its height, as the output is square
 CROP_ATTEMPTS = 100  # then the whole image
@@ -41,31 +42,41 @@ def center_crop_resize(image: tf.Tensor, size: int) -> tf.Tensor:
     """
     if size > NO_CROP_MAX_SIZE:
         image = central_square(image)
+    elif image.dtype == tf.string:
+        image = decode_image(image)
     return clip(resize(image, size))
 
 
 def random_crop(image: tf.Tensor, seed: tf.Tensor, min_area: float = PAPER.min_crop_area) -> tf.Tensor:
     """Random part of the image, ``min_area`` to 1 of it."""
-    begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.shape(image),
-        bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
-        seed=seed,
-        min_object_covered=CROP_MIN_COVERED,
-        aspect_ratio_range=CROP_ASPECT,
-        area_range=(min_area, 1.0),
-        max_attempts=CROP_ATTEMPTS,
-        use_image_if_no_bounding_boxes=True,
-    )
-    return tf.slice(image, begin, extent)
+
+    def window(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+            shape,
+            bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
+            seed=seed,
+            min_object_covered=CROP_MIN_COVERED,
+            aspect_ratio_range=CROP_ASPECT,
+            area_range=(min_area, 1.0),
+            max_attempts=CROP_ATTEMPTS,
+            use_image_if_no_bounding_boxes=True,
+        )
+        return begin, extent
+
+    return cropped(image, window)
 
 
 def central_square(image: tf.Tensor) -> tf.Tensor:
     """Square in the middle with 0.875 of the shorter side, rounded half to even: [side, side, 3]."""
-    height, width = tf.unstack(tf.shape(image)[:2])
-    shorter = tf.cast(tf.minimum(height, width), tf.float32)
-    side = tf.cast(tf.math.rint(EVAL_CROP * shorter), tf.int32)
-    top, left = (height - side + 1) // 2, (width - side + 1) // 2
-    return tf.slice(image, [top, left, 0], [side, side, 3])
+
+    def window(shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        height, width = tf.unstack(shape[:2])
+        shorter = tf.cast(tf.minimum(height, width), tf.float32)
+        side = tf.cast(tf.math.rint(EVAL_CROP * shorter), tf.int32)
+        begin = tf.stack([(height - side + 1) // 2, (width - side + 1) // 2, 0])
+        return begin, tf.stack([side, side, 3])
+
+    return cropped(image, window)
 
 
 def resize(image: tf.Tensor, size: int) -> tf.Tensor:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,7 @@ class FolderSource(RandomAccessSource):
         known: Mapping[str, SplitCheck] | None = None,
     ) -> None:
         self.name = f"folder:{path}"
+        self._decode: Callable[[tf.Tensor], tf.Tensor] = decode_image
         self._max_bad_fraction = max_bad_fraction
         self._known = known or {}
         self._root = Path(path).expanduser()
@@ -110,6 +112,12 @@ class FolderSource(RandomAccessSource):
         )
         return Examined(files.ids, files.labels, found)
 
+    def undecoded(self) -> FolderSource:
+        """See :class:`Source`."""
+        twin = copy.copy(self)
+        twin._decode = tf.identity
+        return twin
+
     def reader(self, split: str) -> Reader:
         """See :class:`RandomAccessSource`."""
         listing = self._listing(split)
@@ -120,7 +128,7 @@ class FolderSource(RandomAccessSource):
 
         def read(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             path = tf.strings.join([root, tf.gather(paths, row)], separator="/")
-            return decode_image(tf.io.read_file(path)), tf.gather(labels, row)
+            return self._decode(tf.io.read_file(path)), tf.gather(labels, row)
 
         return read
 

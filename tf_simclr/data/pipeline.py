@@ -123,7 +123,8 @@ def labelled_batches(
         image = ops.random_crop_and_flip(example["image"], crop_seed, flip, image_size, augment.min_crop_area)
         return {"image": clip(image), "label": example["label"], "index": example["index"]}
 
-    stream = source.shuffled(split, seed=seed, start=start, subset=subset, shard=shard)
+    # One view needs one part of the file.
+    stream = source.undecoded().shuffled(split, seed=seed, start=start, subset=subset, shard=shard)
     return _batches(stream, cropped, batch_size, drop_remainder=True)
 
 
@@ -184,7 +185,7 @@ def evaluation_batches(
         image = ops.center_crop_resize(example["image"], image_size)
         return {"image": image, "label": example["label"], "index": example["index"]}
 
-    stream = source.examples(split, subset=subset)
+    stream = source.undecoded().examples(split, subset=subset)
     if padded_to is None:
         return _batches(stream, centred, batch_size, drop_remainder=False)
     missing = padded_to - (source.num_examples(split) if subset is None else len(subset))

@@ -77,6 +77,10 @@ class Source(abc.ABC):
     def fingerprint(self, split: str) -> str:
         """SHA-256 (hex) of the identity of the data: ids, labels, and content or file sizes."""
 
+    def undecoded(self) -> Source:
+        """The same source, whose images may be encoded files (scalar strings) where it reads such."""
+        return self
+
     @abc.abstractmethod
     def examples(self, split: str, *, subset: np.ndarray | None = None) -> tf.data.Dataset:
         """One pass in the order of rows; ``subset``: the rows wanted, sorted int64, None = all."""

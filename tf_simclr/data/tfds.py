@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ class TfdsSource(Source):
 
     def __init__(self, name: str, data_dir: str | None) -> None:
         self.name = name
+        self._decode: Callable[[tf.Tensor], tf.Tensor] = decode_image
         self._builder = _prepared(name, data_dir)
         features = dict(self._builder.info.features)
         image: Any = features.get("image")
@@ -85,9 +88,15 @@ class TfdsSource(Source):
         )
         return Examined(self.ids(split), self.labels(split), found)
 
+    def undecoded(self) -> TfdsSource:
+        """See :class:`Source`."""
+        twin = copy.copy(self)
+        twin._decode = tf.identity
+        return twin
+
     def examples(self, split: str, *, subset: np.ndarray | None = None) -> tf.data.Dataset:
         """See :class:`Source`."""
-        return _decoded(self._encoded(split, subset))
+        return self._decoded(self._encoded(split, subset))
 
     def shuffled(
         self,
@@ -112,7 +121,14 @@ class TfdsSource(Source):
 
         epochs = tf.data.Dataset.range(start // count, np.iinfo(np.int64).max)
         stream = epochs.flat_map(one_epoch).skip(start % count)
-        return _decoded(stream.shard(shard[1], (shard[0] - start) % shard[1]))
+        return self._decoded(stream.shard(shard[1], (shard[0] - start) % shard[1]))
+
+    def _decoded(self, encoded: tf.data.Dataset) -> tf.data.Dataset:
+        return encoded.map(
+            lambda example: {**example, "image": self._decode(example["image"])},
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
 
     def _split_info(self, split: str) -> Any:
         return self._builder.info.splits[split]
@@ -182,11 +198,3 @@ def _shuffle(dataset: tf.data.Dataset, seed: tf.Tensor) -> tf.data.Dataset:
     # being traced keeps the order a function of ``seed`` alone.
     tf.compat.v1.set_random_seed(_GRAPH_SEED)
     return dataset.shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False)
-
-
-def _decoded(encoded: tf.data.Dataset) -> tf.data.Dataset:
-    return encoded.map(
-        lambda example: {**example, "image": decode_image(example["image"])},
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )

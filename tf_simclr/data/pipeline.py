@@ -61,12 +61,11 @@ def pretrain_batches(
     def views_of_one(example: Example) -> Example:
         return views({name: value[tf.newaxis] for name, value in crops(example).items()})
 
-    stream = source.shuffled(split, seed=seed, start=start, shard=shard)
     chunk = batch_size if augment.augment_device == "accelerator" else _chunk_size(batch_size, image_size)
-    if chunk == 1:
-        chunks = _parallel(stream, views_of_one)
-    else:
-        chunks = _parallel(_parallel(stream, crops).batch(chunk, drop_remainder=True), views)
+    each = views_of_one if chunk == 1 else crops
+    chunks = source.shuffled(split, seed=seed, start=start, shard=shard, then=each)
+    if chunk > 1:
+        chunks = _parallel(chunks.batch(chunk, drop_remainder=True), views)
     return _finished(_joined(chunks, batch_size // chunk))
 
 
@@ -124,8 +123,10 @@ def labelled_batches(
         return {"image": clip(image), "label": example["label"], "index": example["index"]}
 
     # One view needs one part of the file.
-    stream = source.undecoded().shuffled(split, seed=seed, start=start, subset=subset, shard=shard)
-    return _batches(stream, cropped, batch_size, drop_remainder=True)
+    stream = source.undecoded().shuffled(
+        split, seed=seed, start=start, subset=subset, shard=shard, then=cropped
+    )
+    return _finished(stream.batch(batch_size, drop_remainder=True))
 
 
 def distill_batches(
@@ -185,32 +186,17 @@ def evaluation_batches(
         image = ops.center_crop_resize(example["image"], image_size)
         return {"image": image, "label": example["label"], "index": example["index"]}
 
-    stream = source.undecoded().examples(split, subset=subset)
-    if padded_to is None:
-        return _batches(stream, centred, batch_size, drop_remainder=False)
-    missing = padded_to - (source.num_examples(split) if subset is None else len(subset))
-    none = tf.constant(NO_LABEL, tf.int64)
-    black = {"image": tf.zeros([image_size, image_size, 3]), "label": none, "index": none}
-    padding = tf.data.Dataset.from_tensors(black).repeat(missing)
-    return _batches(stream, centred, batch_size, drop_remainder=True, padding=padding)
+    images = _parallel(source.undecoded().examples(split, subset=subset), centred)
+    if padded_to is not None:
+        missing = padded_to - (source.num_examples(split) if subset is None else len(subset))
+        none = tf.constant(NO_LABEL, tf.int64)
+        black = {"image": tf.zeros([image_size, image_size, 3]), "label": none, "index": none}
+        images = images.concatenate(tf.data.Dataset.from_tensors(black).repeat(missing))
+    return _finished(images.batch(batch_size, drop_remainder=padded_to is not None))
 
 
 def _seed_of(seed: int, example: Example) -> tf.Tensor:
     return seeds.example_seed(seed, example["epoch"], example["index"])
-
-
-def _batches(
-    stream: tf.data.Dataset,
-    function: Callable[[Example], Example],
-    batch_size: int,
-    *,
-    drop_remainder: bool,
-    padding: tf.data.Dataset | None = None,
-) -> tf.data.Dataset:
-    mapped = _parallel(stream, function)
-    if padding is not None:
-        mapped = mapped.concatenate(padding)
-    return _finished(mapped.batch(batch_size, drop_remainder=drop_remainder))
 
 
 def _parallel(stream: tf.data.Dataset, function: Callable[[Example], Example]) -> tf.data.Dataset:

@@ -94,11 +94,13 @@ class Source(abc.ABC):
         start: int = 0,
         subset: np.ndarray | None = None,
         shard: tuple[int, int] = (0, 1),
+        then: Callable[[Example], Example] | None = None,
     ) -> tf.data.Dataset:
         """Endless: the permutations of epochs 0, 1, ... joined, each a pure function of (seed, epoch).
 
         Begins at the ``start``-th element of that stream and takes the elements k with
-        k % shard[1] == shard[0]. Raises ValueError for an empty subset or an impossible shard.
+        k % shard[1] == shard[0]. ``then`` is done to every example, in the call that reads it: two calls
+        would cost more than small images do. Raises ValueError for an empty subset or an impossible shard.
         """
 
     def decoded_bytes(self, split: str) -> int:
@@ -164,6 +166,7 @@ class RandomAccessSource(Source):
         start: int | tf.Tensor = 0,
         subset: np.ndarray | None = None,
         shard: tuple[int, int] = (0, 1),
+        then: Callable[[Example], Example] | None = None,
     ) -> tf.data.Dataset:
         """See :class:`Source`; ``start`` may be an int64 scalar."""
         rows = subset_rows(self.num_examples(split), subset)
@@ -177,7 +180,8 @@ class RandomAccessSource(Source):
             epoch = position // count
             row = tf.gather(row_at, seeds.shuffled_position(position % count, count, seed, epoch))
             image, label = read(row)
-            return {"image": image, "label": label, "index": row, "epoch": epoch}
+            found = {"image": image, "label": label, "index": row, "epoch": epoch}
+            return then(found) if then else found
 
         first = start + (shard[0] - start) % shard[1]
         positions = tf.data.Dataset.range(first, _ENDLESS, shard[1])

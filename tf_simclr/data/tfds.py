@@ -106,6 +106,7 @@ class TfdsSource(Source):
         start: int = 0,
         subset: np.ndarray | None = None,
         shard: tuple[int, int] = (0, 1),
+        then: Callable[[Example], Example] | None = None,
     ) -> tf.data.Dataset:
         """See :class:`Source`; starting inside an epoch reads, but does not decode, what lies before.
 
@@ -121,14 +122,16 @@ class TfdsSource(Source):
 
         epochs = tf.data.Dataset.range(start // count, np.iinfo(np.int64).max)
         stream = epochs.flat_map(one_epoch).skip(start % count)
-        return self._decoded(stream.shard(shard[1], (shard[0] - start) % shard[1]))
+        return self._decoded(stream.shard(shard[1], (shard[0] - start) % shard[1]), then)
 
-    def _decoded(self, encoded: tf.data.Dataset) -> tf.data.Dataset:
-        return encoded.map(
-            lambda example: {**example, "image": self._decode(example["image"])},
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
+    def _decoded(
+        self, encoded: tf.data.Dataset, then: Callable[[Example], Example] | None = None
+    ) -> tf.data.Dataset:
+        def decoded(example: Example) -> Example:
+            found = {**example, "image": self._decode(example["image"])}
+            return then(found) if then else found
+
+        return encoded.map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def _split_info(self, split: str) -> Any:
         return self._builder.info.splits[split]

@@ -15,7 +15,7 @@ NARROW = "--width_multiplier=0.25"
 REPEATS = 3
 
 BATCHES = (32, 64, 128, 256, 512)
-IMAGE_SIZES = (64, 96, 160, 224)  # px; smaller images get another stem
+IMAGE_SIZES = (32, 64, 96, 160, 224)  # px; up to 32 another stem, which keeps more pixels
 WIDTHS = (0.25, 0.5, 1)
 DEPTHS = (18, 34, 50)
 KEYS = (0, 32_768, 65_536)

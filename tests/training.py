@@ -99,3 +99,14 @@ def set_values(network, values):
     """Gives a network the values that ``values_of`` returned."""
     for name, variable in named_variables(network).items():
         variable.assign(values[name])
+
+
+def assert_close(found, wanted, tolerance, *, floor=0.0):
+    """Dictionaries of arrays: ||found - wanted|| is at most ``tolerance`` of ||wanted|| in each.
+
+    What is shorter than ``floor`` may differ by the tolerance of ``floor``.
+    """
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        error, length = np.linalg.norm(found[name] - value), np.linalg.norm(value)
+        assert error <= tolerance * max(length, floor), (name, error / max(length, 1e-30))

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import unittest.mock
 
 import numpy as np
 import pytest
@@ -18,13 +19,26 @@ from export.stage import load_stage
 from export.start import open_start
 from flags.parse import parse
 from tests.training import values_of
-from tf_simclr.config import ConfigError, ScaleConfig
+from tf_simclr.config import BLOCKS_OF_DEPTH, ConfigError, ScaleConfig
 from tf_simclr.train.strategy import choose_strategy
 from tf_simclr.train.workers import agreement, own_directory, require_same_step
 
 ROOT = pathlib.Path(__file__).parents[3]
 STEPS = 20
+BLOCKS = (1, 1, 1, 1)  # of a network that is traced twice as fast; what workers exchange is the same
+RUN = f"""
+import runpy
+from tf_simclr.config import BLOCKS_OF_DEPTH
+BLOCKS_OF_DEPTH[18] = {BLOCKS}
+runpy.run_path("run.py", run_name="__main__")
+"""
 PATIENCE = 400  # seconds; two processes start TensorFlow and trace on whatever machine this is
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_network():
+    with unittest.mock.patch.dict(BLOCKS_OF_DEPTH, {18: BLOCKS}):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +87,7 @@ def start_workers(flags, log):
         with open(f"{log}-{index}.log", "ab") as output:
             processes.append(
                 subprocess.Popen(
-                    [sys.executable, "run.py", *flags],
+                    [sys.executable, "-c", RUN, *flags],
                     cwd=ROOT,
                     env=os.environ | {"TF_CONFIG": json.dumps(cluster)},
                     stdout=output,
@@ -129,10 +143,27 @@ def assert_same_run(found, wanted):
     assert np.linalg.norm(vectors[0] - vectors[1]) < 1e-3 * np.linalg.norm(vectors[1])
 
 
+@pytest.fixture
+def data_service():
+    """Flag of a tf.data service: a dispatcher with two workers of its own."""
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    address = dispatcher.target.partition("://")[2]
+    makers = [service.WorkerServer(service.WorkerConfig(dispatcher_address=address)) for _ in range(2)]
+    yield f"--data_service={dispatcher.target}"
+    del makers
+
+
 @pytest.mark.slow
 def test_two_workers_of_which_one_is_killed_end_as_one_process(flags, alone, tmp_path):
     killed_and_completed(flags, tmp_path / "two")
     assert_same_run(tmp_path / "two", alone)
+
+
+@pytest.mark.slow
+def test_two_workers_go_on_with_the_next_example_of_a_data_service(flags, alone, data_service, tmp_path):
+    killed_and_completed([*flags, data_service], tmp_path / "served")
+    assert_same_run(tmp_path / "served", alone)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"cluster": {"worker": ["a:1", "b:1"]}}', '{"cluster": 3}'])

@@ -69,14 +69,12 @@ class Distillation(Stage):
             shard=shard,
         )
 
-    def targets(self, batch: Batch, step: tf.Tensor) -> Tensors:
+    def targets(self, batch: Batch) -> Tensors:
         """See :class:`Stage`."""
-        del step
         return {"logits": self._teacher(batch["image"], training=False)["logits_sup"]}
 
-    def outputs(self, batch: Batch, step: tf.Tensor) -> Tensors:
+    def outputs(self, batch: Batch) -> Tensors:
         """See :class:`Stage`."""
-        del step
         return {"logits": self.network(batch["image"], training=True)["logits_sup"]}
 
     def loss(self, outputs: Tensors, targets: Tensors, batch: Batch) -> StageLoss:

@@ -58,9 +58,8 @@ class Classification(Stage):
             shard=shard,
         )
 
-    def outputs(self, batch: Batch, step: tf.Tensor) -> Tensors:
+    def outputs(self, batch: Batch) -> Tensors:
         """See :class:`Stage`."""
-        del step
         return {"logits": self.network(batch["image"], training=True)["logits_sup"]}
 
     def loss(self, outputs: Tensors, targets: Tensors, batch: Batch) -> StageLoss:

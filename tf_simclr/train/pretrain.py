@@ -83,19 +83,23 @@ class Pretraining(Stage):
             shard=shard,
         )
 
-    def targets(self, batch: Batch, step: tf.Tensor) -> Tensors:
+    def prepared(self, batch: Batch, step: tf.Tensor) -> Batch:
+        """See :class:`Stage`; adds ``views``, those of view 1 before those of view 2."""
+        return {**batch, "views": self._views(batch, step)}
+
+    def targets(self, batch: Batch) -> Tensors:
         """See :class:`Stage`; the momentum network's projections of both views, if there is a memory."""
         if self._momentum_network is None:
             return {}
         with kept_statistics():  # Its own follow those of the trained network.
-            endpoints = self._momentum_network(self._views(batch, step), training=True)
+            endpoints = self._momentum_network(batch["views"], training=True)
         key_1, key_2 = tf.split(tf.stop_gradient(projection(endpoints)), VIEWS)
         return {"key_1": key_1, "key_2": key_2}
 
-    def outputs(self, batch: Batch, step: tf.Tensor) -> Tensors:
+    def outputs(self, batch: Batch) -> Tensors:
         """See :class:`Stage`; projections and the probe's logits of both views."""
         # One pass over both views: batch norm sees them together.
-        endpoints = self.network(self._views(batch, step), training=True)
+        endpoints = self.network(batch["views"], training=True)
         projection_1, projection_2 = tf.split(projection(endpoints), VIEWS)
         outputs = {"projection_1": projection_1, "projection_2": projection_2}
         if "logits_sup" in endpoints:

@@ -59,19 +59,19 @@ class SlicedStep:
 
     def _learn(self, batch: Batch, number: tf.Tensor) -> Metrics:
         """Adds the gradient of one slice's share of the mean."""
-        part, step = self._part(batch, number), self._step()
-        targets = self._stage.targets(part, step)
+        part = self._prepared_part(batch, number)
+        targets = self._stage.targets(part)
         with tf.GradientTape() as tape:
-            data = self._stage.loss(self._stage.outputs(part, step), targets, part)
+            data = self._stage.loss(self._stage.outputs(part), targets, part)
             scaled = objective(data.loss, self._optimizer) / self._slices
         self._add(tape.gradient(scaled, self._variables))
         return {**data.metrics, "total_loss": data.loss}
 
     def _embed(self, batch: Batch, number: tf.Tensor) -> tuple[Tensors, Tensors]:
         """Outputs and targets of one slice, which is embedded again in :meth:`_send_back`."""
-        part, step = self._part(batch, number), self._step()
+        part = self._prepared_part(batch, number)
         with kept_statistics():
-            return self._stage.outputs(part, step), self._stage.targets(part, step)
+            return self._stage.outputs(part), self._stage.targets(part)
 
     def _compare(
         self, batch: Batch, embedded: Sequence[tuple[Tensors, Tensors]]
@@ -86,9 +86,9 @@ class SlicedStep:
 
     def _send_back(self, batch: Batch, number: tf.Tensor, cotangents: Tensors) -> None:
         """Adds the weights' gradient of one slice, given that of its outputs."""
-        part, rows = self._part(batch, number), self._part(cotangents, number)
+        part, rows = self._prepared_part(batch, number), self._part(cotangents, number)
         with tf.GradientTape() as tape:
-            outputs = self._stage.outputs(part, self._step())
+            outputs = self._stage.outputs(part)
         self._add(tape.gradient(outputs, self._variables, output_gradients=rows))
 
     def _finish(self, targets: Tensors, parts: Sequence[Metrics]) -> Metrics:
@@ -116,8 +116,8 @@ class SlicedStep:
     def _part(self, rows: Tensors, number: tf.Tensor) -> dict[str, tf.Tensor]:
         return tf.nest.map_structure(lambda value: _slice_of(value, number, self._slices), dict(rows))
 
-    def _step(self) -> tf.Tensor:
-        return tf.identity(self._optimizer.iterations)
+    def _prepared_part(self, batch: Batch, number: tf.Tensor) -> Batch:
+        return self._stage.prepared(self._part(batch, number), tf.identity(self._optimizer.iterations))
 
 
 def _accumulator(variable: tf.Variable) -> tf.Variable:

@@ -29,8 +29,8 @@ class StageLoss(NamedTuple):
 class Stage(abc.ABC):
     """A network in training: its data, its loss.
 
-    Make it inside ``strategy.scope()``. A step calls, inside a replica, :meth:`targets`,
-    :meth:`outputs` and :meth:`loss`, and after the update :meth:`after_update`.
+    Make it inside ``strategy.scope()``. A step calls, inside a replica, :meth:`prepared`,
+    :meth:`targets`, :meth:`outputs` and :meth:`loss`, and after the update :meth:`after_update`.
 
     Attributes:
         network: what is trained, with the layers frozen that shall be.
@@ -68,14 +68,19 @@ class Stage(abc.ABC):
     def batches(self, *, batch_size: int, start: int, shard: tuple[int, int]) -> tf.data.Dataset:
         """Endless training batches from example ``start`` of the stream of all shards."""
 
-    def targets(self, batch: Batch, step: tf.Tensor) -> Tensors:
+    def prepared(self, batch: Batch, step: tf.Tensor) -> Batch:
+        """The batch as the networks see it, once a step. ``step``: int64 scalar, updates so far."""
+        del step
+        return batch
+
+    def targets(self, batch: Batch) -> Tensors:
         """What another network makes of the batch, for the loss to compare with; without a gradient."""
-        del batch, step
+        del batch
         return {}
 
     @abc.abstractmethod
-    def outputs(self, batch: Batch, step: tf.Tensor) -> Tensors:
-        """What the trained network makes of the batch. ``step``: int64 scalar, updates so far."""
+    def outputs(self, batch: Batch) -> Tensors:
+        """What the trained network makes of the batch."""
 
     @abc.abstractmethod
     def loss(self, outputs: Tensors, targets: Tensors, batch: Batch) -> StageLoss:

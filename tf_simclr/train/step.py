@@ -49,10 +49,10 @@ def whole_step(stage: Stage, optimizer: Any) -> Callable[[Batch], Metrics]:
     variables = stage.network.trainable_variables
 
     def step(batch: Batch) -> Metrics:
-        number = tf.identity(optimizer.iterations)
-        targets = stage.targets(batch, number)
+        batch = stage.prepared(batch, tf.identity(optimizer.iterations))
+        targets = stage.targets(batch)
         with tf.GradientTape() as tape:
-            data = stage.loss(stage.outputs(batch, number), targets, batch)
+            data = stage.loss(stage.outputs(batch), targets, batch)
             decay = stage.decay()
             total = data.loss + decay
             scaled = objective(total, optimizer)

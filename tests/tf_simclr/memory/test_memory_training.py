@@ -9,6 +9,8 @@ from tf_simclr.config import ConfigError
 from tf_simclr.losses.contrastive import Memory, nt_xent
 from tf_simclr.model.batch_norm import kept_statistics
 from tf_simclr.model.network import projection
+from tf_simclr.train import pretrain
+from tf_simclr.train.step import whole_step
 
 BATCH, SIZE, MOMENTUM, TEMPERATURE = 16, 64, 0.9, 0.2
 FLAGS = ["--optimizer=lars", f"--memory_size={SIZE}", f"--memory_momentum={MOMENTUM}", "--warmup_epochs=0"]
@@ -97,6 +99,15 @@ def test_memory_without_unit_length_is_refused():
 def test_a_size_that_tears_batches_is_refused():
     with pytest.raises(ConfigError, match=r"--memory_size=50 must be .* 2 \* 16 = 32, .* Use 32 or 64\."):
         Training("--memory_size=50")
+
+
+def test_colours_change_once_a_step_though_two_networks_see_the_views(monkeypatch):
+    calls = []
+    monkeypatch.setattr(pretrain, "distort_batch", lambda views, *_: calls.append(views) or views)
+    training = Training(*FLAGS, "--augment_device=accelerator")
+    step = tf.function(whole_step(training.stage, training.optimizer), autograph=False)
+    step.get_concrete_function(next(training.batches()))
+    assert len(calls) == 2  # views
 
 
 def test_export_ema_saves_the_momentum_network():

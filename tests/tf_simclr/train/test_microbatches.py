@@ -87,7 +87,7 @@ def test_batch_norm_sees_slices_in_both_passes_and_moves_once_a_slice():
     before, variables = statistics.numpy(), stage.network.trainable_variables
     with tf.GradientTape() as tape, kept_statistics():
         parts = [{name: rows[i : i + 4] for name, rows in batch.items()} for i in range(0, BATCH, 4)]
-        outputs = [stage.outputs(part, tf.constant(0, tf.int64)) for part in parts]
+        outputs = [stage.outputs(stage.prepared(part, tf.constant(0, tf.int64))) for part in parts]
         joined = {name: tf.concat([output[name] for output in outputs], 0) for name in outputs[0]}
         total = stage.loss(joined, {}, batch).loss + stage.decay()
     means = [

@@ -143,15 +143,24 @@ def assert_same_run(found, wanted):
     assert np.linalg.norm(vectors[0] - vectors[1]) < 1e-3 * np.linalg.norm(vectors[1])
 
 
+DATA_SERVICE = """
+import sys
+import tensorflow as tf
+port, service = int(sys.argv[1]), tf.data.experimental.service
+dispatcher = service.DispatchServer(service.DispatcherConfig(port=port))
+config = service.WorkerConfig(dispatcher_address=f"localhost:{port}")
+workers = [service.WorkerServer(config) for _ in range(2)]
+dispatcher.join()
+"""
+
+
 @pytest.fixture
 def data_service():
-    """Flag of a tf.data service: a dispatcher with two workers of its own."""
-    service = tf.data.experimental.service
-    dispatcher = service.DispatchServer()
-    address = dispatcher.target.partition("://")[2]
-    makers = [service.WorkerServer(service.WorkerConfig(dispatcher_address=address)) for _ in range(2)]
-    yield f"--data_service={dispatcher.target}"
-    del makers
+    """Flag of a tf.data service, in a process of its own: a dispatcher with two workers."""
+    (port,) = free_ports(1)
+    process = subprocess.Popen([sys.executable, "-c", DATA_SERVICE, str(port)])
+    yield f"--data_service=grpc://localhost:{port}"
+    kill_all([process])
 
 
 @pytest.mark.slow

@@ -69,7 +69,9 @@ def check_encoded(encoded: bytes) -> Finding:
     if not encoded:
         return Finding(digest, reason="empty file")
     height, width, reason = _check_header(encoded)
-    return Finding(digest, height, width, reason or _decoding_error(encoded))
+    if reason is None:
+        height, width, reason = _decode(encoded, height, width)
+    return Finding(digest, height, width, reason)
 
 
 def check_pixels(image: np.ndarray) -> Finding:
@@ -137,17 +139,18 @@ def _check_kind(image: Any) -> str | None:
     return None
 
 
-def _decoding_error(encoded: bytes) -> str | None:
+def _decode(encoded: bytes, height: int, width: int) -> tuple[int, int, str | None]:
+    """Height, width and what is wrong: the header's size, or TensorFlow's where it reads another."""
     try:
         with tf.device("CPU:0"):
             if encoded.startswith(_JPEG_START):
                 # An eighth of the side: all of the file is parsed, and little of it computed.
                 tf.io.decode_jpeg(encoded, channels=3, ratio=8)
             else:
-                decode_image(tf.constant(encoded))
+                height, width, _ = decode_image(tf.constant(encoded)).shape
     except (tf.errors.OpError, ValueError) as error:
-        return _one_line(error)
-    return None
+        return height, width, _one_line(error)
+    return height, width, None
 
 
 def _digest(content: bytes) -> str:

@@ -99,6 +99,7 @@ def damaged(content, edits, length):
     length=st.integers(1, 100),
 )
 @example(name="plain.jpg", edits=[], length=99)
+@example(name="animated.gif", edits=[(277212, 1)], length=66)
 def test_what_passes_the_check_decodes_to_the_size_it_says(name, edits, length):
     content = damaged((USABLE | odd_images.webp())[name], edits, length)
     found = check.check_encoded(content)

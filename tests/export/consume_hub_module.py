@@ -42,6 +42,7 @@ def check_functions(path, expected):
 
 
 def check_training(path, inputs):
+    tf_keras.utils.set_random_seed(0)
     layer = hub.KerasLayer(path, trainable=True)
     model = tf_keras.Sequential([layer, tf_keras.layers.Dense(3)])
     model.compile(
@@ -62,6 +63,7 @@ def check_training(path, inputs):
 
 
 def check_keras_3(path, inputs, outputs):
+    keras.utils.set_random_seed(0)
     layer = keras.layers.TFSMLayer(
         path, call_endpoint="__call__", call_training_endpoint="train_call", trainable=True
     )

@@ -111,6 +111,7 @@ def test_what_the_stage_had_frozen_can_be_trained_and_normalises_by_the_batch(wr
 
 
 def test_a_trainable_hub_layer_learns_in_a_keras_model(written, images):
+    keras.utils.set_random_seed(0)
     layer = hub.KerasLayer(written("pretrain_with_probe").path, trainable=True)
     model = keras.Sequential([layer, keras.layers.Dense(3)])
     model.compile(

@@ -69,7 +69,7 @@ def test_auto_caches_images_that_take_a_quarter_of_the_free_memory(
         for example in plain.examples(split).as_numpy_iterator()
     )
     monkeypatch.setattr(auto_cache, "free_memory", lambda: int(free * needed))
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         assert isinstance(open_source(config), CachedSource) == kept
     said = "kept in memory" if kept else "decoded anew in every epoch"
     assert sum(said in line and "train, test" in line for line in caplog.messages) == 1

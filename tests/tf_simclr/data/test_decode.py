@@ -50,7 +50,7 @@ def part():
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
-@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_a_part_of_a_jpeg_has_the_pixels_of_the_whole(part, subsampling, progressive, mode):
     height, width = 117, 150
     file = encoded(0, height, width, mode=mode, subsampling=subsampling, progressive=progressive)

@@ -14,8 +14,9 @@ from tf_simclr.config import AugmentConfig
 from tf_simclr.data.pipeline import pretrain_batches
 from tf_simclr.data.source import Source
 
-# Side of the views, side of the images, images in memory, images a measured pass.
-SIZES = ((32, 32, 512, 2048), (224, 336, 64, 192))
+# Side of the views, side of the images, images in memory, images a measured pass: some seconds, as tf.data
+# takes one to find out how many threads to use.
+SIZES = ((32, 32, 512, 16_384), (224, 336, 64, 768))
 BATCH = 64
 STRENGTH = 1.0
 KINDS = {"simclr": "", "yiq": ", --color_jitter=yiq"}  # to what the row says of it
@@ -32,7 +33,7 @@ def _rows(size: int, side: int, held: int, count: int, batch: int) -> list[Row]:
     source = random_source(size=side, count=held)
     plain = plain_views(noise(size=side, count=held), size=size, batch_size=batch, strength=STRENGTH)
     passes = {kind: passing(_views(source, size, batch, kind), count // batch) for kind in KINDS}
-    seconds = alternate({**passes, "plain": passing(plain, count // batch)}, repeats=3)
+    seconds = alternate({**passes, "plain": passing(plain, count // batch)}, repeats=5)
     return [
         Row(
             work=f"two views an image, {size} px from {side} px{remark}",

@@ -11,15 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.measure import Found, Row, alternate
+from benchmarks.startup import ROOT, import_tensorflow
 from export.released.names import released_variables
 from tf_simclr.config import EncoderConfig, HeadConfig
 from tf_simclr.model.network import Architecture
 
-ROOT = pathlib.Path(__file__).parents[1]
+PATIENCE = 600.0  # s
 RESNET50 = Architecture(
     encoder=EncoderConfig(resnet_depth=50), head=HeadConfig(), head_layers=3, num_classes=1000
 )
-PATIENCE = 600.0  # s
 
 
 def run(*, architecture: Architecture = RESNET50, repeats: int = 1) -> Found:
@@ -77,11 +77,4 @@ def import_run(checkpoint: str, folder: str) -> None:
     command = ["run.py", "--mode=import", f"--checkpoint={checkpoint}", f"--model_dir={folder}/run"]
     subprocess.run(
         [sys.executable, *command, "--overwrite"], cwd=ROOT, capture_output=True, check=True, timeout=PATIENCE
-    )
-
-
-def import_tensorflow() -> None:
-    """Starts Python and imports TensorFlow."""
-    subprocess.run(
-        [sys.executable, "-c", "import tensorflow"], capture_output=True, check=True, timeout=PATIENCE
     )

@@ -30,6 +30,13 @@ TINY = [
 SIZE = 8  # px
 
 
+def mirrored(replicas):
+    """A strategy of so many logical CPU devices."""
+    # Not the default collectives: those of two MirroredStrategies in one process share keys and clash.
+    devices = [f"CPU:{number}" for number in range(replicas)]
+    return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice())
+
+
 class Training:
     """A stage, its optimizer and its step; ``start``: the network that the stage begins from."""
 

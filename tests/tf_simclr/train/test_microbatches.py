@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training import Training, assert_close, set_values, values_of
+from tests.training import Training, assert_close, mirrored, set_values, values_of
 from tf_simclr.config import ConfigError
 from tf_simclr.data.open_source import open_source
 from tf_simclr.model.batch_norm import kept_statistics
@@ -76,7 +76,7 @@ def test_slices_give_the_gradient_of_the_batch(kind, microbatch):
 
 
 def test_slices_on_two_replicas_too():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
+    strategy = mirrored(2)
     assert_equal_training(train("memory", 4, strategy=strategy), whole("memory"))
 
 

@@ -4,16 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training import Training
+from tests.training import Training, mirrored
 from tf_simclr.train.nonfinite import skipping, training_state
 
 SLICES = "--microbatch_size=4"
 HALVINGS = 15  # at most, until the first loss scale of float16, 2 ** 15, is small enough for the gradients
-
-
-def replicas(count):
-    devices = [f"CPU:{number}" for number in range(count)]
-    return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice())
 
 
 def trained(*flags, strategy=None):
@@ -77,4 +72,4 @@ def test_a_step_is_left_out(flags):
 
 @pytest.mark.slow
 def test_a_step_is_left_out_on_all_replicas_when_one_has_met_no_number():
-    assert_left_out(*trained(strategy=replicas(2)))
+    assert_left_out(*trained(strategy=mirrored(2)))

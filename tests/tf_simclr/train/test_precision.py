@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from tests.training import Training
+from tests.training import Training, mirrored
 from tf_simclr.config import BLOCKS_OF_DEPTH, ConfigError, ScaleConfig
 from tf_simclr.model.batch_norm import BatchNorm
 from tf_simclr.train.precision import compiles, precision_of
@@ -87,7 +87,7 @@ def test_the_cpu_computes_in_float32_unless_told_otherwise():
 
 
 def test_xla_cannot_join_cpu_replicas():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
+    strategy = mirrored(2)
     with pytest.raises(ConfigError, match=r"this run has 2 CPU replicas\. .*--strategy=one_device"):
         compiles(ScaleConfig(jit_compile=True), strategy)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training import Training, assert_close, set_values, values_of
+from tests.training import Training, assert_close, mirrored, set_values, values_of
 from tf_simclr.config import BLOCKS_OF_DEPTH
 
 COMMON = (
@@ -67,11 +67,7 @@ def training_of(kind, **options):
     return Training(*COMMON, data(), *FLAGS[kind], start=start_of(kind), **options)
 
 
-@functools.cache
-def strategy_of(replicas):
-    # Not the default collectives: those of two MirroredStrategies in one process share keys and clash.
-    devices = [f"CPU:{number}" for number in range(replicas)]
-    return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice())
+strategy_of = functools.cache(mirrored)
 
 
 @functools.cache

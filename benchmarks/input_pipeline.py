@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import pathlib
+import time
+from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
@@ -14,10 +17,13 @@ from tf_simclr.config import AugmentConfig
 from tf_simclr.data.pipeline import pretrain_batches
 from tf_simclr.data.source import Source
 
-# Side of the views, side of the images, images in memory, images a measured pass: some seconds, as tf.data
-# takes one to find out how many threads to use.
-SIZES = ((32, 32, 512, 16_384), (224, 336, 64, 768))
+# Side of the views, side of the images, images in memory, images that are timed at once.
+SIZES = ((32, 32, 512, 8_192), (224, 336, 64, 448))
 BATCH = 64
+RUNNING = 4  # batches until a pipeline is in its stride
+REPEATS = (
+    11  # short passes in many turns: what a core computes in a second changes from one second to the next
+)
 STRENGTH = 1.0
 KINDS = {"simclr": "", "yiq": ", --color_jitter=yiq"}  # to what the row says of it
 
@@ -32,8 +38,8 @@ def run(*, sizes: tuple[tuple[int, int, int, int], ...] = SIZES, batch: int = BA
 def _rows(size: int, side: int, held: int, count: int, batch: int) -> list[Row]:
     source = random_source(size=side, count=held)
     plain = plain_views(noise(size=side, count=held), size=size, batch_size=batch, strength=STRENGTH)
-    passes = {kind: passing(_views(source, size, batch, kind), count // batch) for kind in KINDS}
-    seconds = alternate({**passes, "plain": passing(plain, count // batch)}, repeats=5)
+    ours = {kind: _views(source, size, batch, kind) for kind in KINDS}
+    seconds = _alternate({**ours, "plain": plain}, count // batch)
     return [
         Row(
             work=f"two views an image, {size} px from {side} px{remark}",
@@ -46,36 +52,37 @@ def _rows(size: int, side: int, held: int, count: int, batch: int) -> list[Row]:
     ]
 
 
+def _alternate(pipelines: dict[str, tf.data.Dataset], count: int) -> dict[str, float]:
+    return alternate(pipelines, repeats=REPEATS, seconds=lambda batches: seconds_of_batches(batches, count))
+
+
 def _views(source: Source, size: int, batch: int, kind: str = "simclr") -> tf.data.Dataset:
     augment = AugmentConfig(color_jitter_strength=STRENGTH, color_jitter=kind, use_blur=False)
     return pretrain_batches(source, "train", image_size=size, augment=augment, batch_size=batch, seed=0)
 
 
-def passing(batches: tf.data.Dataset, count: int) -> Callable[[], None]:
-    """Returns a function that makes ``count`` batches, none of them ahead of time.
+def seconds_of_batches(batches: tf.data.Dataset, count: int) -> float:
+    """Returns how long ``count`` batches take of a pipeline that runs already.
 
-    An iterator that lived on would go on filling its buffer while the other pipeline has its turn.
+    Its iterator ends with them: one that lived on would fill its buffer while another pipeline has its turn.
     """
-
-    def make() -> None:
-        for _ in batches.take(count):
-            pass
-
-    return make
+    iterator = iter(batches)
+    for _ in range(RUNNING):
+        next(iterator)
+    begun = time.perf_counter()
+    for _ in range(count):
+        next(iterator)
+    return time.perf_counter() - begun
 
 
 def _by_cores(size: int, side: int, held: int, count: int, batch: int, cores: list[int]) -> Curve:
-    source = random_source(size=side, count=held)
+    views = _views(random_source(size=side, count=held), size, batch)
 
-    def rate(threads: int) -> float:
-        options = tf.data.Options()
-        options.threading.private_threadpool_size = threads
-        options.threading.max_intra_op_parallelism = 1
-        batches = _views(source, size, batch).with_options(options)
-        take = passing(batches, count // batch)
-        return count / alternate({"views": take}, repeats=3)["views"]
+    def rate(number: int) -> float:
+        with _held_to(number):
+            return count / _alternate({"views": views}, count // batch)["views"]
 
-    rates = [rate(threads) for threads in cores]
+    rates = [rate(number) for number in cores]
     return Curve(
         file="input_pipeline_cores",
         title=f"Two views an image, {size} px from {side} px",
@@ -84,3 +91,20 @@ def _by_cores(size: int, side: int, held: int, count: int, batch: int, cores: li
         x=list(map(float, cores)),
         lines={"measured": rates, "in proportion": [rates[0] * number for number in cores]},
     )
+
+
+@contextlib.contextmanager
+def _held_to(cores: int) -> Iterator[None]:
+    """All threads of this process, and those that they start, run on so many of its cores."""
+    allowed = os.sched_getaffinity(0)
+    _allow(sorted(allowed)[:cores])
+    try:
+        yield
+    finally:
+        _allow(allowed)
+
+
+def _allow(cores: Iterable[int]) -> None:
+    for thread in pathlib.Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(thread.name), cores)

@@ -68,9 +68,13 @@ def seconds_of(function: Callable[[], Any]) -> float:
 
 
 def alternate(
-    functions: Mapping[str, Callable[[], Any]], *, repeats: int = REPEATS, warm_up: int = WARM_UP
+    works: Mapping[str, Any],
+    *,
+    repeats: int = REPEATS,
+    warm_up: int = WARM_UP,
+    seconds: Callable[[Any], float] = seconds_of,
 ) -> dict[str, float]:
-    """Returns the median seconds of each function, called in turns after ``warm_up`` unmeasured turns.
+    """Returns the median ``seconds`` of each work, done in turns after ``warm_up`` unmeasured turns.
 
     Turns let a machine that slows down for a while slow all of them down alike.
 
@@ -80,10 +84,10 @@ def alternate(
     if repeats < 1:
         raise ValueError(f"repeats must be 1 or more. Received {repeats}.")
     for _ in range(warm_up):
-        for function in functions.values():
-            function()
-    turns = [{name: seconds_of(function) for name, function in functions.items()} for _ in range(repeats)]
-    return {name: statistics.median(turn[name] for turn in turns) for name in functions}
+        for work in works.values():
+            seconds(work)
+    turns = [{name: seconds(work) for name, work in works.items()} for _ in range(repeats)]
+    return {name: statistics.median(turn[name] for turn in turns) for name in works}
 
 
 def peak_bytes(function: Callable[..., Any], *arguments: Any) -> int:

@@ -3,8 +3,8 @@
     python -m benchmarks.microbatch_memory [--batch=256] [--slices=1,8] [--depth=50] [--size=64] [--steps=3]
 
 Prints a table: the peak of the process's resident memory (VmHWM), and the median time of a step, by the
-clock and of the processor (which other programs on the machine change less). All processes have the same
-settings of the memory allocator, under which freed memory goes back at once.
+clock and of the processor (which other programs on the machine change less). The processes make their steps
+in turns, so that a machine that slows down for a while slows all of them down alike.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 
-ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_MMAP_THRESHOLD_": "131072"}
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
@@ -25,19 +24,26 @@ def main() -> None:
     """Measures every number of slices in turn."""
     options = _options()
     if options.child:
-        print(json.dumps(measure(options, int(options.slices))))
+        measure(options, int(options.slices))
         return
-    results = {count: _in_process(count) for count in map(int, options.slices.split(","))}
-    first = next(iter(results.values()))
+    counts = [int(count) for count in options.slices.split(",")]
+    children = {count: Child(count) for count in counts}
+    turns = [{count: child.step() for count, child in children.items()} for _ in range(options.steps)]
+    peaks = {count: child.end() for count, child in children.items()}
     print(
         f"ResNet-{options.depth}, {options.size} px, batch {options.batch}; "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
     print("slices  peak MiB  saved  s a step  ratio  CPU s a step  ratio")
-    for count, (peak, wall, processor) in results.items():
+    first, whole = counts[0], peaks[counts[0]]
+    for count in counts:
+        wall, processor = (statistics.median(turn[count][kind] for turn in turns) for kind in (0, 1))
+        more_wall, more_processor = (
+            statistics.median(turn[count][kind] / turn[first][kind] for turn in turns) for kind in (0, 1)
+        )
         print(
-            f"{count:6}  {peak:8.0f}  {first[0] / peak:4.2f}x  {wall:8.2f}  {wall / first[1]:4.2f}x"
-            f"  {processor:12.2f}  {processor / first[2]:4.2f}x"
+            f"{count:6}  {peaks[count]:8.0f}  {whole / peaks[count]:4.2f}x  {wall:8.2f}  {more_wall:4.2f}x"
+            f"  {processor:12.2f}  {more_processor:4.2f}x"
         )
 
 
@@ -52,22 +58,48 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _in_process(slices: int) -> tuple[float, float, float]:
-    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--slices")]
-    command = [sys.executable, "-m", "benchmarks.microbatch_memory", *arguments]
-    done = subprocess.run(
-        [*command, f"--slices={slices}", "--child"],
-        env=os.environ | ALLOCATOR | QUIET,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    peak, wall, processor = json.loads(done.stdout.splitlines()[-1])
-    return peak, wall, processor
+class Child:
+    """A process that makes a step whenever it is asked to."""
+
+    def __init__(self, slices: int) -> None:
+        arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--slices")]
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.microbatch_memory",
+                *arguments,
+                f"--slices={slices}",
+                "--child",
+            ],
+            env=os.environ | QUIET,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.step()  # traces
+
+    def step(self) -> tuple[float, float]:
+        """Returns seconds and processor seconds of one step."""
+        wall, processor = self._ask("step")
+        return wall, processor
+
+    def end(self) -> float:
+        """Returns the peak of resident memory in MiB."""
+        (peak,) = self._ask("end")
+        self._process.wait()
+        return peak
+
+    def _ask(self, what: str) -> list[float]:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(f"{what}\n")
+        self._process.stdin.flush()
+        answer: list[float] = json.loads(self._process.stdout.readline())
+        return answer
 
 
-def measure(options: argparse.Namespace, slices: int) -> tuple[float, float, float]:
-    """Returns this process's peak resident memory in MiB, and seconds and processor seconds of a step."""
+def measure(options: argparse.Namespace, slices: int) -> None:
+    """Answers every line "step" on standard input by the seconds that one took, and "end" by the peak."""
     import numpy as np
     import tensorflow as tf
 
@@ -97,14 +129,13 @@ def measure(options: argparse.Namespace, slices: int) -> tuple[float, float, flo
         stage, stage_optimizer(stage, plan.schedule), tf.distribute.get_strategy(), slices=plan.slices
     )
     batch = _batch(options.batch, options.size)
-    float(step(batch)["total_loss"])  # traces
-    wall, processor = [], []
-    for _ in range(options.steps):
+    for line in sys.stdin:
+        if line.strip() == "end":
+            print(json.dumps([_peak_mib()]), flush=True)
+            return
         begun = time.perf_counter(), time.process_time()
         float(step(batch)["total_loss"])
-        wall.append(time.perf_counter() - begun[0])
-        processor.append(time.process_time() - begun[1])
-    return _peak_mib(), statistics.median(wall), statistics.median(processor)
+        print(json.dumps([time.perf_counter() - begun[0], time.process_time() - begun[1]]), flush=True)
 
 
 def _batch(count: int, size: int) -> dict[str, object]:

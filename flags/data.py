@@ -131,8 +131,7 @@ def _define_augmentation(flag_values: flags.FlagValues) -> None:
         "color_jitter",
         AugmentConfig.color_jitter,
         "How pretraining changes colours. simclr: brightness, contrast, saturation and hue in a random "
-        "order, in HSV, as the paper. yiq: hue, saturation and brightness at once, as a linear change in "
-        "YIQ, which is cheaper.",
+        "order, in HSV, as the paper. yiq: all four at once, as one linear change in YIQ, which is cheaper.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(

@@ -21,7 +21,8 @@ def row(**changes):
 
 def test_functions_take_turns_and_the_first_turn_is_not_measured(monkeypatch):
     calls = []
-    clock = iter([0.0, 1.0, 0.0, 10.0, 0.0, 3.0, 0.0, 30.0, 0.0, 2.0, 0.0, 20.0])
+    warm_up = [0.0, 99.0, 0.0, 99.0]
+    clock = iter([*warm_up, 0.0, 1.0, 0.0, 10.0, 0.0, 3.0, 0.0, 30.0, 0.0, 2.0, 0.0, 20.0])
     monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
     seconds = alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=3)
     assert calls == ["a", "b"] * 4

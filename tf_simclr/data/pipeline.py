@@ -8,8 +8,6 @@ in [0, 1], ``label`` (-1 = none) and ``index`` (row of the split) int64 [b].
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
@@ -19,6 +17,7 @@ from tf_simclr.data import seeds
 from tf_simclr.data.colour import clip
 from tf_simclr.data.distort import distort_each
 from tf_simclr.data.draw import FLIP_PROBABILITY, NUMBERS, draw_view
+from tf_simclr.data.parallel import own_threads, parallel_map
 from tf_simclr.data.source import NO_LABEL, Example, Source
 
 VIEWS = 2
@@ -65,7 +64,7 @@ def pretrain_batches(
     each = views_of_one if chunk == 1 else crops
     chunks = source.shuffled(split, seed=seed, start=start, shard=shard, then=each)
     if chunk > 1:
-        chunks = _parallel(chunks.batch(chunk, drop_remainder=True), views)
+        chunks = parallel_map(chunks.batch(chunk, drop_remainder=True), views)
     return _finished(_joined(chunks, batch_size // chunk))
 
 
@@ -186,7 +185,7 @@ def evaluation_batches(
         image = ops.center_crop_resize(example["image"], image_size)
         return {"image": image, "label": example["label"], "index": example["index"]}
 
-    images = _parallel(source.undecoded().examples(split, subset=subset), centred)
+    images = parallel_map(source.undecoded().examples(split, subset=subset), centred)
     if padded_to is not None:
         missing = padded_to - (source.num_examples(split) if subset is None else len(subset))
         none = tf.constant(NO_LABEL, tf.int64)
@@ -199,13 +198,10 @@ def _seed_of(seed: int, example: Example) -> tf.Tensor:
     return seeds.example_seed(seed, example["epoch"], example["index"])
 
 
-def _parallel(stream: tf.data.Dataset, function: Callable[[Example], Example]) -> tf.data.Dataset:
-    return stream.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-
 def _finished(batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
+    options.threading = own_threads()
     # ``shard`` has divided the stream already; a distribution strategy must not do it again.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tf_simclr.config import ConfigError
 from tf_simclr.data import seeds
 from tf_simclr.data.check import Finding, check_pixels, in_parallel
+from tf_simclr.data.parallel import parallel_map
 from tf_simclr.data.skipped import SplitCheck
 
 Example = dict[str, tf.Tensor]  # image uint8 [h, w, 3], label int64, index int64; shuffled adds epoch int64
@@ -156,7 +157,7 @@ class RandomAccessSource(Source):
             return {"image": image, "label": label, "index": row}
 
         dataset = tf.data.Dataset.from_tensor_slices(rows)
-        return dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return parallel_map(dataset, example)
 
     def shuffled(
         self,
@@ -185,7 +186,7 @@ class RandomAccessSource(Source):
 
         first = start + (shard[0] - start) % shard[1]
         positions = tf.data.Dataset.range(first, _ENDLESS, shard[1])
-        return positions.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return parallel_map(positions, example)
 
 
 def check_stream(count: int, start: int, shard: tuple[int, int]) -> None:

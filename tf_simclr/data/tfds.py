@@ -14,6 +14,7 @@ from tf_simclr.config import ConfigError
 from tf_simclr.data import seeds
 from tf_simclr.data.check import check_encoded, in_parallel
 from tf_simclr.data.decode import decode_image
+from tf_simclr.data.parallel import parallel_map
 from tf_simclr.data.source import NO_LABEL, Examined, Example, Source, check_stream, digest, subset_rows
 
 SHUFFLE_BUFFER = 10 * 1024  # encoded images; a split that fits is shuffled whole
@@ -131,7 +132,7 @@ class TfdsSource(Source):
             found = {**example, "image": self._decode(example["image"])}
             return then(found) if then else found
 
-        return encoded.map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return parallel_map(encoded, decoded)
 
     def _split_info(self, split: str) -> Any:
         return self._builder.info.splits[split]

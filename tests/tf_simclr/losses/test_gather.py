@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.training import mirrored
 from tf_simclr.losses.contrastive import nt_xent
 from tf_simclr.losses.gather import cross_replica_gather, local_rows
 
@@ -12,8 +13,7 @@ GLOBAL_BATCH = 6
 
 @pytest.fixture(scope="module")
 def strategy():
-    # Not the default collectives: those of two MirroredStrategies in one process share keys and clash.
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
+    return mirrored(2)
 
 
 def images_and_weights():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.training import mirrored
 from tf_simclr.memory.queue import KeyQueue
 
 
@@ -55,7 +56,7 @@ def test_a_checkpoint_holds_keys_and_count(tmp_path):
 
 
 def test_replicas_hold_the_same_keys():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
+    strategy = mirrored(2)
     with strategy.scope():
         queue = KeyQueue(4, 2)
     strategy.run(queue.enqueue, args=(keys(1, 2),))

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from tests.training import mirrored
 from tf_simclr.config import ConfigError, OptimizerConfig
 from tf_simclr.optim.build import build_optimizer, loss_decayed_variables
 from tf_simclr.optim.groups import parameter_groups
@@ -132,7 +133,7 @@ def test_lamb_decays_the_supervised_kernel_itself_and_does_not_adapt_it():
 
 @needs_addons
 def test_lamb_excludes_the_copies_of_every_replica():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
+    strategy = mirrored(2)
     with strategy.scope():
         network, head = small_network()
         bias = network.layers[0].bias

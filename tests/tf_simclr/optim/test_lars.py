@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from tests.training import mirrored
 from tf_simclr.optim.lars import LARS
 from tf_simclr.optim.schedules import WarmupCosine
 
@@ -192,12 +193,7 @@ def test_a_restored_run_continues_as_the_unbroken_one(tmp_path, build_before_res
     assert int(optimizer.iterations) == 8
 
 
-def two_replicas():
-    # Not the default collectives: those of two MirroredStrategies in one process share keys and clash.
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
-
-
-@pytest.mark.parametrize("make", [two_replicas, lambda: tf.distribute.OneDeviceStrategy("CPU:0")])
+@pytest.mark.parametrize("make", [lambda: mirrored(2), lambda: tf.distribute.OneDeviceStrategy("CPU:0")])
 @pytest.mark.parametrize("build_early", [True, False])
 def test_steps_inside_a_strategy_equal_the_plain_ones_on_every_replica(make, build_early):
     strategy = make()

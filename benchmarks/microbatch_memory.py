@@ -125,9 +125,9 @@ def measure(options: argparse.Namespace, slices: int) -> None:
     split = ArraySplit.of(images, np.zeros([options.batch], np.int64))
     stage = Pretraining(config, ArraySource("black", {"train": split}, ()), options.size)
     plan = plan_training(config, num_examples=stage.num_examples)
-    step = build_train_step(
-        stage, stage_optimizer(stage, plan.schedule), tf.distribute.get_strategy(), slices=plan.slices
-    )
+    optimizer = stage_optimizer(stage, plan.schedule)
+    optimizer.build(stage.network.trainable_variables)  # as a run does before its first step
+    step = build_train_step(stage, optimizer, tf.distribute.get_strategy(), slices=plan.slices)
     batch = _batch(options.batch, options.size)
     for line in sys.stdin:
         if line.strip() == "end":

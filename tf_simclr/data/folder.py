@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import tensorflow as tf
 
 from tf_simclr.config import ConfigError, DataConfig
 from tf_simclr.data.check import check_file, in_parallel
-from tf_simclr.data.decode import decode_image
 from tf_simclr.data.skipped import SplitCheck
 from tf_simclr.data.source import HOST, NO_LABEL, Examined, RandomAccessSource, Reader, digest
 
@@ -52,7 +50,6 @@ class FolderSource(RandomAccessSource):
         known: Mapping[str, SplitCheck] | None = None,
     ) -> None:
         self.name = f"folder:{path}"
-        self._decode: Callable[[tf.Tensor], tf.Tensor] = decode_image
         self._max_bad_fraction = max_bad_fraction
         self._known = known or {}
         self._root = Path(path).expanduser()
@@ -111,12 +108,6 @@ class FolderSource(RandomAccessSource):
             check_file, self._paths(files), len(files.ids), f"Checking {split} of {self.name}"
         )
         return Examined(files.ids, files.labels, found)
-
-    def undecoded(self) -> FolderSource:
-        """See :class:`Source`."""
-        twin = copy.copy(self)
-        twin._decode = tf.identity
-        return twin
 
     def reader(self, split: str) -> Reader:
         """See :class:`RandomAccessSource`."""

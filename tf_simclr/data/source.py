@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -15,6 +16,7 @@ import tensorflow as tf
 from tf_simclr.config import ConfigError
 from tf_simclr.data import seeds
 from tf_simclr.data.check import Finding, check_pixels, in_parallel
+from tf_simclr.data.decode import decode_image
 from tf_simclr.data.parallel import parallel_map
 from tf_simclr.data.skipped import SplitCheck
 
@@ -51,6 +53,7 @@ class Source(abc.ABC):
     name: str
     class_names: tuple[str, ...] = ()
     image_shape: tuple[int, int] | None = None
+    _decode: Callable[[tf.Tensor], tf.Tensor] = staticmethod(decode_image)  # of files; pixels need none
 
     @functools.cached_property
     def checks(self) -> dict[str, SplitCheck]:
@@ -80,7 +83,9 @@ class Source(abc.ABC):
 
     def undecoded(self) -> Source:
         """The same source, whose images may be encoded files (scalar strings) where it reads such."""
-        return self
+        twin = copy.copy(self)
+        twin._decode = tf.identity
+        return twin
 
     @abc.abstractmethod
     def examples(self, split: str, *, subset: np.ndarray | None = None) -> tf.data.Dataset:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +12,6 @@ import tensorflow as tf
 from tf_simclr.config import ConfigError
 from tf_simclr.data import seeds
 from tf_simclr.data.check import check_encoded, in_parallel
-from tf_simclr.data.decode import decode_image
 from tf_simclr.data.parallel import parallel_map
 from tf_simclr.data.source import NO_LABEL, Examined, Example, Source, check_stream, digest, subset_rows
 
@@ -30,7 +28,6 @@ class TfdsSource(Source):
 
     def __init__(self, name: str, data_dir: str | None) -> None:
         self.name = name
-        self._decode: Callable[[tf.Tensor], tf.Tensor] = decode_image
         self._builder = _prepared(name, data_dir)
         features = dict(self._builder.info.features)
         image: Any = features.get("image")
@@ -88,12 +85,6 @@ class TfdsSource(Source):
             check_encoded, images, self.num_examples(split), f"Checking {split} of {self.name}"
         )
         return Examined(self.ids(split), self.labels(split), found)
-
-    def undecoded(self) -> TfdsSource:
-        """See :class:`Source`."""
-        twin = copy.copy(self)
-        twin._decode = tf.identity
-        return twin
 
     def examples(self, split: str, *, subset: np.ndarray | None = None) -> tf.data.Dataset:
         """See :class:`Source`."""

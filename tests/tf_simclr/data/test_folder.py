@@ -54,6 +54,13 @@ def test_pixels_are_those_of_pillow_at_every_size_grey_as_rgb(image_folder):
         np.testing.assert_array_equal(image, np.array(Image.open(image_folder / name).convert("RGB")))
 
 
+def test_undecoded_images_are_the_files(image_folder):
+    source = FolderSource(str(image_folder))
+    files = [(image_folder / name).read_bytes() for name in source.ids("train")]
+    assert images(source.undecoded()) == files
+    assert images(source)[0].dtype == np.uint8  # the source itself goes on as before
+
+
 def test_class_folders_alone_are_the_split_train(put):
     put("b/1.png"), put("a/2.png"), put("a/10.png")
     source = open_folder(put)

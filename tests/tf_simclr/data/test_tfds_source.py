@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
 import socket
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tf_simclr.config import ConfigError
 from tf_simclr.data import tfds as tfds_module
@@ -30,6 +32,13 @@ def test_images_belong_to_their_labels(source):
     examples = list(source.examples("train").as_numpy_iterator())
     assert len(known) == len(examples) == 20
     assert all(known.pop(e["image"].tobytes()) == e["label"] for e in examples)
+
+
+def test_undecoded_images_are_the_files(source):
+    files = [example["image"] for example in source.undecoded().examples("train").as_numpy_iterator()]
+    decoded = [example["image"] for example in source.examples("train").as_numpy_iterator()]
+    for file, pixels in zip(files, decoded, strict=True):
+        np.testing.assert_array_equal(Image.open(io.BytesIO(file)), pixels)
 
 
 def test_ids_are_those_of_tfds(source):

@@ -53,6 +53,13 @@ def test_colours_are_a_linear_change_in_yiq_whose_result_is_clipped(factors, dis
     )
 
 
+def test_grey_is_the_luma_of_the_changed_colours():
+    brightness, contrast, saturation, turn = factors = (1.2, 0.5, 1.8, -0.19)
+    wanted = restated(contrasted(IMAGE, contrast), brightness, saturation, turn) @ LUMA
+    found = distorted(factors, grey=True)
+    np.testing.assert_allclose(found, np.broadcast_to(wanted[..., None], IMAGE.shape), atol=1e-5)
+
+
 @pytest.mark.parametrize("factors", [(1.2, 0.6, 0.07), (0.7, 1.8, -0.19)])
 def test_pixels_are_those_of_tensorflow_addons(factors):
     addons = pytest.importorskip("tensorflow_addons", reason="it is for Python 3.11 or earlier")

@@ -21,9 +21,7 @@ from tf_simclr.data.source import Source
 SIZES = ((32, 32, 512, 8_192), (224, 336, 64, 448))
 BATCH = 64
 RUNNING = 4  # batches until a pipeline is in its stride
-REPEATS = (
-    11  # short passes in many turns: what a core computes in a second changes from one second to the next
-)
+REPEATS = 11  # Short passes in many turns, as the speed of a shared machine changes within seconds.
 STRENGTH = 1.0
 KINDS = {"simclr": "", "yiq": ", --color_jitter=yiq"}  # to what the row says of it
 

@@ -55,7 +55,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--child", action="store_true", help="measure in this process")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for count in map(int, options.slices.split(",")):
+        if count < 1 or options.batch % count:
+            parser.error(f"--slices: {count} portions do not divide a batch of {options.batch} evenly.")
+    return options
 
 
 class Child:
@@ -94,7 +98,10 @@ class Child:
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
-        answer: list[float] = json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit("error: a measured process ended; what it wrote is above. Less memory: --batch=64.")
+        answer: list[float] = json.loads(line)
         return answer
 
 

@@ -14,6 +14,7 @@ from typing import Any
 REPEATS = 5
 WARM_UP = 1
 KIBIBYTE = 1024
+MEBIBYTE = 2**20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

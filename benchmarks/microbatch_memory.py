@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 
+from benchmarks.measure import MEBIBYTE, resident_peak
+
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
@@ -138,7 +140,7 @@ def measure(options: argparse.Namespace, slices: int) -> None:
     batch = _batch(options.batch, options.size)
     for line in sys.stdin:
         if line.strip() == "end":
-            print(json.dumps([_peak_mib()]), flush=True)
+            print(json.dumps([resident_peak() / MEBIBYTE]), flush=True)
             return
         begun = time.perf_counter(), time.process_time()
         float(step(batch)["total_loss"])
@@ -152,12 +154,6 @@ def _batch(count: int, size: int) -> dict[str, object]:
     flags = {f"blur_{k}": tf.zeros([count], tf.bool) for k in (1, 2)}
     numbers = tf.range(count, dtype=tf.int64)
     return {**views, **flags, "label": numbers % 10, "index": numbers}
-
-
-def _peak_mib() -> float:
-    with open("/proc/self/status", encoding="utf-8") as file:
-        (line,) = [line for line in file if line.startswith("VmHWM")]
-    return int(line.split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from benchmarks import steps
 from benchmarks.matrix import FLOPS, matrix_products
-from benchmarks.measure import Curve, Found, Row, alternate, peak_bytes
+from benchmarks.measure import MEBIBYTE, Curve, Found, Row, alternate, peak_bytes
 from tf_simclr.losses.contrastive import Memory, nt_xent
 from tf_simclr.memory.queue import KeyQueue
 
@@ -19,7 +19,6 @@ NETWORK = ("--resnet_depth=50", "--nouse_blur")
 SIZE = 32  # px
 QUEUE_LIMIT = 0.10  # of the step
 BATCHES = (512, 1024, 2048, 4096)
-MEBIBYTE = 2**20
 FLOAT_BYTES = 4
 PRODUCTS = 4 * 3  # blocks of similarities; forward, and two gradients each
 

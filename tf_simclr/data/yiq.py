@@ -17,9 +17,9 @@ TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.52
 def distort_in_yiq(images: tf.Tensor, draws: Draw) -> tf.Tensor:
     """Applies to every image its own draw: float32 [k, s, s, 3] of static shape, in [0, 1].
 
-    Brightness, contrast, saturation, hue and greyscale are x·A + (1 - contrast)·m·A with m the mean of the
-    image's pixels, whatever their order is, as nothing is clipped between them. images, draws: as those of
-    :func:`~tf_simclr.data.distort.distort_each`.
+    Brightness, contrast, saturation, hue and greyscale are (contrast·x + (1 - contrast)·m)·A with m the mean
+    of the image's pixels, whatever their order is, as nothing is clipped between them. images, draws: those
+    of :func:`~tf_simclr.data.distort.distort_each`.
     """
     count, side = images.shape[0], images.shape[2]
     change = colour_change(draws)

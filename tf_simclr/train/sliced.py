@@ -3,9 +3,10 @@
 Where every example has its own loss, gradients of slices add up. The contrastive loss couples all
 examples of a batch. There (gradient caching, Gao et al. 2021, arXiv 2101.06983):
 
-1. embed all slices, without keeping activations;
-2. compute the loss of the whole batch and its gradient with respect to the embeddings;
-3. embed each slice again and send its rows of that gradient back to the weights.
+1. embed every slice but the first, without keeping activations;
+2. embed the first, compute the loss of the whole batch, and its gradient with respect to the weights through
+   the first slice and with respect to the embeddings of the others;
+3. embed each of the others again and send its gradient back to the weights.
 
 The sum is the exact gradient. Batch norm, in training mode, sees one slice at a time.
 """
@@ -41,21 +42,22 @@ class SlicedStep:
             return on_replicas(function, strategy, jit_compile=compiled)
 
         self._learn_slice, self._embed_slice = graph(self._learn), graph(self._embed)
-        self._compare_all, self._send_back_slice = graph(self._compare), graph(self._send_back)
+        self._compare_first, self._send_back_slice = graph(self._compare), graph(self._send_back)
         self._finish_step = graph(self._finish)
-        self._means = tf.function(lambda metrics: global_means(strategy, metrics), autograph=False)
+        self._end_step = tf.function(self._end, autograph=False)
 
     def __call__(self, batch: Any) -> Metrics:
         """Trains on one batch."""
         numbers = [tf.constant(number) for number in range(self._slices)]
         if self._stage.couples_examples:
-            embedded = [self._embed_slice(batch, number) for number in numbers]
-            cotangents, targets, metrics = self._compare_all(batch, embedded)
-            for number in numbers:
-                self._send_back_slice(batch, number, cotangents)
-            return self._means(self._finish_step(targets, [metrics]))
+            others = numbers[1:]
+            embedded = [self._embed_slice(batch, number) for number in others]
+            cotangents, targets, metrics = self._compare_first(batch, embedded)
+            for number, rows in zip(others, cotangents, strict=True):
+                self._send_back_slice(batch, number, rows)
+            return self._end_step(self._finish_step(targets, [metrics]))
         parts = [self._learn_slice(batch, number) for number in numbers]
-        return self._means(self._finish_step({}, parts))
+        return self._end_step(self._finish_step({}, parts))
 
     def _learn(self, batch: Batch, number: tf.Tensor) -> Metrics:
         """Adds the gradient of one slice's share of the mean."""
@@ -74,25 +76,34 @@ class SlicedStep:
             return self._stage.outputs(part), self._stage.targets(part)
 
     def _compare(
-        self, batch: Batch, embedded: Sequence[tuple[Tensors, Tensors]]
-    ) -> tuple[Tensors, Tensors, Metrics]:
-        """Gradient of the whole batch's loss by its outputs, all targets, and the metrics."""
-        outputs, targets = _joined([pair[0] for pair in embedded]), _joined([pair[1] for pair in embedded])
+        self, batch: Batch, others: Sequence[tuple[Tensors, Tensors]]
+    ) -> tuple[list[Tensors], Tensors, Metrics]:
+        """Adds the weights' gradient of the first slice, given outputs and targets of the others.
+
+        Returns:
+            Gradients of the whole batch's loss by the others' outputs, the batch's targets, and its metrics.
+        """
+        part = self._prepared_part(batch, tf.constant(0))
+        embedded = [pair[0] for pair in others]
+        targets = _joined([self._stage.targets(part), *(pair[1] for pair in others)])
         with tf.GradientTape() as tape:
-            tape.watch(outputs)
+            tape.watch(embedded)
+            outputs = _joined([self._stage.outputs(part), *embedded])
             data = self._stage.loss(outputs, targets, batch)
             scaled = objective(data.loss, self._optimizer)
-        return tape.gradient(scaled, outputs), targets, {**data.metrics, "total_loss": data.loss}
+        cotangents, gradients = tape.gradient(scaled, (embedded, self._variables))
+        self._add(gradients)
+        return cotangents, targets, {**data.metrics, "total_loss": data.loss}
 
     def _send_back(self, batch: Batch, number: tf.Tensor, cotangents: Tensors) -> None:
         """Adds the weights' gradient of one slice, given that of its outputs."""
-        part, rows = self._prepared_part(batch, number), self._part(cotangents, number)
+        part = self._prepared_part(batch, number)
         with tf.GradientTape() as tape:
             outputs = self._stage.outputs(part)
-        self._add(tape.gradient(outputs, self._variables, output_gradients=rows))
+        self._add(tape.gradient(outputs, self._variables, output_gradients=cotangents))
 
     def _finish(self, targets: Tensors, parts: Sequence[Metrics]) -> Metrics:
-        """Updates the weights by what was added up, and clears it."""
+        """Updates the weights by what was added up."""
         with tf.GradientTape() as tape:
             decay = self._stage.decay()
             scaled = objective(decay, self._optimizer)
@@ -102,12 +113,24 @@ class SlicedStep:
             for total, own in zip(self._sums, of_decay, strict=True)
         ]
         metrics = apply_update(self._optimizer, self._variables, gradients)
-        for total in self._sums:
-            total.assign(tf.zeros_like(total))
         self._stage.after_update(targets)
         means = {name: tf.add_n([part[name] for part in parts]) / len(parts) for name in parts[0]}
         means["total_loss"] += decay
         return {**means, "weight_decay": decay, **metrics}
+
+    def _end(self, metrics: Metrics) -> Metrics:
+        """Clears the sums, now that the rest of the step is freed; returns means over replicas."""
+        self._strategy.run(self._clear)
+        return global_means(self._strategy, metrics)
+
+    def _clear(self) -> None:
+        """Sets the sums to 0, one after the other: each takes the memory that the one before it left."""
+        done: list[tf.Tensor] = []
+        for total in self._sums:
+            with tf.control_dependencies(done):
+                # Not tf.zeros: it becomes a constant of the graph, which stays beside the sum for ever.
+                zeros = tf.raw_ops.Empty(shape=total.shape, dtype=total.dtype, init=True)
+                done = [total.assign(zeros)]
 
     def _add(self, gradients: Sequence[tf.Tensor]) -> None:
         for total, gradient in zip(self._sums, gradients, strict=True):

@@ -103,6 +103,21 @@ def test_batch_norm_sees_slices_in_both_passes_and_moves_once_a_slice():
     np.testing.assert_allclose(statistics, before, rtol=1e-4, atol=1e-6)
 
 
+def test_only_the_sums_themselves_hold_their_memory():
+    training = Training(*FLAGS["pretrain"], "--microbatch_size=4")
+    training.step(next(training.batches()))
+    sums = training.step._sums
+    before = [address_of(total) for total in sums]
+    for total in sums:
+        np.testing.assert_array_equal(total, tf.zeros_like(total))
+        total.assign_add(tf.ones_like(total))  # in place, unless someone else holds what is added to
+    assert [address_of(total) for total in sums] == before
+
+
+def address_of(variable):
+    return np.frombuffer(memoryview(variable.read_value()), np.float32).ctypes.data
+
+
 @pytest.mark.parametrize("replicas, sizes", [(1, "1, 2, 4, 8, 16"), (2, "2, 4, 8, 16")])
 def test_a_microbatch_that_does_not_fit_is_refused(replicas, sizes):
     from flags.parse import parse

@@ -13,8 +13,8 @@ import tensorflow as tf
 def gather_rows(rows: tf.Tensor) -> tf.Tensor:
     """Returns the rows of all replicas, in their order: [b, ...] float → [replicas · b, ...].
 
-    All replicas must hold equally many. A row's gradient is the sum over all replicas
-    that used it.
+    All replicas must hold equally many, a static number. A row's gradient is the sum over
+    all replicas that used it.
     """
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
@@ -22,17 +22,15 @@ def gather_rows(rows: tf.Tensor) -> tf.Tensor:
 
     @tf.custom_gradient
     def gather(own: tf.Tensor) -> tuple[tf.Tensor, object]:
-        count = tf.shape(own)[0]
-        gathered = context.all_gather(tf.stop_gradient(own), axis=0)
-        if own.shape[0] is not None:  # TensorFlow forgets it, and TPUs need static shapes.
-            gathered = tf.ensure_shape(
-                gathered, [context.num_replicas_in_sync * own.shape[0], *own.shape[1:]]
-            )
+        # Everyone adds its rows to zeros. TensorFlow's own all_gather cannot be compiled on several GPUs.
+        replicas, number = context.num_replicas_in_sync, context.replica_id_in_sync_group
+        is_own = tf.reshape(tf.equal(tf.range(replicas), number), [replicas] + [1] * own.shape.rank)
+        among_zeros = tf.where(is_own, own[tf.newaxis], tf.zeros([], own.dtype))  # [replicas, b, ...]
+        gathered = sum_over_replicas(tf.reshape(among_zeros, [replicas * own.shape[0], *own.shape[1:]]))
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            total = sum_over_replicas(upstream)
-            begin = context.replica_id_in_sync_group * count
-            return tf.ensure_shape(total[begin : begin + count], own.shape)
+            begin = tf.stack([number * own.shape[0]] + [0] * (own.shape.rank - 1))
+            return tf.slice(sum_over_replicas(upstream), begin, own.shape)  # of a static shape
 
         return gathered, gradient
 

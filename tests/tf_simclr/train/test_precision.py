@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from tensorflow.python.distribute.mirrored_strategy import MirroredExtended
 
 from tests.training import Training, mirrored
 from tf_simclr.config import BLOCKS_OF_DEPTH, ConfigError, ScaleConfig
@@ -92,13 +93,49 @@ def test_xla_cannot_join_cpu_replicas():
         compiles(ScaleConfig(jit_compile=True), strategy)
 
 
+def test_a_compiled_replica_talks_to_others_by_sums_alone(monkeypatch):
+    # Inside XLA, on GPUs, MirroredStrategy cannot bring its replicas' threads together in Python.
+    monkeypatch.setattr(MirroredExtended, "_use_merge_call", lambda self: not tf.inside_function())
+    training = Training(*FLAGS, strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    graph = training.step.get_concrete_function(next(training.batches())).graph
+    names = {node.op for function in graph.as_graph_def().library.function for node in function.node_def}
+    assert {name for name in names if "Collective" in name} == {"CollectiveReduceV2"}
+
+
 @pytest.fixture(scope="module")
 def compiled_step():
     """A step with a memory as XLA compiles it, and its batch."""
-    batch = next(Training(*FLAGS).batches())
     training = Training(*FLAGS)
     step = tf.function(whole_step(training.stage, training.optimizer), jit_compile=True, autograph=False)
-    return step, batch
+    return step, next(training.batches())
+
+
+@pytest.fixture(scope="module")
+def compiled_replica():
+    """A step of one of two replicas, whose number is an input as on a TPU, and what it is called with."""
+    training = Training(*FLAGS)
+    step = whole_step(training.stage, training.optimizer)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def replica_step(batch, number):
+        context = ReplicaOfTwo(number)
+        with unittest.mock.patch.object(tf.distribute, "get_replica_context", lambda: context):
+            return step(batch)
+
+    return replica_step, next(training.batches()), tf.constant(1)
+
+
+class ReplicaOfTwo:
+    """Stands for a replica that cannot be had here: it adds its own value instead of the other's."""
+
+    num_replicas_in_sync = 2
+
+    def __init__(self, number):
+        self.replica_id_in_sync_group = number
+
+    def all_reduce(self, operation, values):
+        assert operation == tf.distribute.ReduceOp.SUM
+        return tf.nest.map_structure(lambda value: value + value, values)
 
 
 @pytest.mark.slow
@@ -109,9 +146,10 @@ def test_a_compiled_step_computes_the_same(compiled_step):
         np.testing.assert_allclose(found[name], value, rtol=1e-4, err_msg=name)
 
 
-def test_every_shape_of_the_step_is_known_beforehand(compiled_step):
-    step, batch = compiled_step
-    operations = step.get_concrete_function(batch).graph.get_operations()
+@pytest.mark.parametrize("fixture", ["compiled_step", "compiled_replica"])
+def test_every_shape_of_the_step_is_known_beforehand(fixture, request):
+    step, *arguments = request.getfixturevalue(fixture)
+    operations = step.get_concrete_function(*arguments).graph.get_operations()
     outputs = [output for op in operations for output in op.outputs if not is_reserve(op, output)]
     assert len(outputs) > 1000
     assert [output.name for output in outputs if not output.shape.is_fully_defined()] == []
@@ -124,11 +162,12 @@ def is_reserve(op, output):
     return op.type.startswith("FusedBatchNorm") and output.value_index >= 3
 
 
-def test_nothing_in_the_compiled_step_leaves_the_device(compiled_step):
-    step, batch = compiled_step
-    program = step.experimental_get_compiler_ir(batch)(stage="hlo")
+@pytest.mark.parametrize("fixture", ["compiled_step", "compiled_replica"])
+def test_nothing_in_the_compiled_step_leaves_the_device(fixture, request):
+    step, *arguments = request.getfixturevalue(fixture)
+    program = step.experimental_get_compiler_ir(*arguments)(stage="hlo")
     assert "convolution" in program and "scatter" in program  # The network, and the queue.
-    for word in ("infeed", "outfeed", "send(", "recv(", "callback", "<="):
+    for word in ("infeed", "outfeed", "send(", "recv(", "callback", "<=", "set-dimension-size"):
         assert word not in program, word
 
 

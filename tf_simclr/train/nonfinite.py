@@ -27,12 +27,19 @@ def skipping(
     parts = [part for variable in variables for part in strategy.experimental_local_results(variable)]
 
     @tf.function(autograph=False)
-    def guarded(batch: Any) -> dict[str, tf.Tensor]:
-        before = [tf.identity(part) for part in parts]
-        metrics = train_step(batch)
-        is_good = tf.reduce_all(tf.math.is_finite([metrics[name] for name in DECISIVE]))
+    def snapshot() -> list[tf.Tensor]:
+        return [tf.identity(part) for part in parts]
+
+    @tf.function(autograph=False)
+    def put_back(before: list[tf.Tensor], decisive: list[tf.Tensor]) -> None:
+        is_good = tf.reduce_all(tf.math.is_finite(decisive))
         for part, value in zip(parts, before, strict=True):
             part.assign(tf.where(is_good, part, value))
+
+    def guarded(batch: Any) -> dict[str, tf.Tensor]:
+        before = snapshot()  # Calls of their own, so that a step in portions frees each portion.
+        metrics = train_step(batch)
+        put_back(before, [metrics[name] for name in DECISIVE])
         return metrics
 
     return guarded

@@ -23,6 +23,8 @@ from tf_simclr.train.precision import compiles
 from tf_simclr.train.stage import Batch, Stage, Tensors
 from tf_simclr.train.update import Metrics, apply_update, global_means, objective, on_replicas
 
+Slice = tuple[Tensors, Tensors]  # its outputs and its targets
+
 
 class SlicedStep:
     """A function from a (distributed) batch to metrics, like that of ``build_train_step``.
@@ -41,9 +43,9 @@ class SlicedStep:
         def graph(function: Callable[..., Any]) -> Callable[..., Any]:
             return on_replicas(function, strategy, jit_compile=compiled)
 
-        self._learn_slice, self._embed_slice = graph(self._learn), graph(self._embed)
-        self._compare_first, self._send_back_slice = graph(self._compare), graph(self._send_back)
-        self._finish_step = graph(self._finish)
+        self._learn_slice, self._measure_all = graph(self._learn), graph(self._measure)
+        self._embed_slice, self._send_back_slice = graph(self._embed), graph(self._send_back)
+        self._compare_first, self._finish_step = graph(self._compare), graph(self._finish)
         self._end_step = tf.function(self._end, autograph=False)
 
     def __call__(self, batch: Any) -> Metrics:
@@ -55,29 +57,35 @@ class SlicedStep:
             cotangents, targets, metrics = self._compare_first(batch, embedded)
             for number, rows in zip(others, cotangents, strict=True):
                 self._send_back_slice(batch, number, rows)
-            return self._end_step(self._finish_step(targets, [metrics]))
-        parts = [self._learn_slice(batch, number) for number in numbers]
-        return self._end_step(self._finish_step({}, parts))
+        else:
+            slices = [self._learn_slice(batch, number) for number in numbers]
+            targets, metrics = self._measure_all(batch, slices)
+        return self._end_step(self._finish_step(targets, metrics))
 
-    def _learn(self, batch: Batch, number: tf.Tensor) -> Metrics:
-        """Adds the gradient of one slice's share of the mean."""
+    def _learn(self, batch: Batch, number: tf.Tensor) -> Slice:
+        """Adds the gradient of one slice's share of the mean; returns its outputs and targets."""
         part = self._prepared_part(batch, number)
         targets = self._stage.targets(part)
         with tf.GradientTape() as tape:
-            data = self._stage.loss(self._stage.outputs(part), targets, part)
+            outputs = self._stage.outputs(part)
+            data = self._stage.loss(outputs, targets, part)
             scaled = objective(data.loss, self._optimizer) / self._slices
         self._add(tape.gradient(scaled, self._variables))
-        return {**data.metrics, "total_loss": data.loss}
+        return outputs, targets
 
-    def _embed(self, batch: Batch, number: tf.Tensor) -> tuple[Tensors, Tensors]:
+    def _measure(self, batch: Batch, slices: Sequence[Slice]) -> tuple[Tensors, Metrics]:
+        """Returns the batch's targets and metrics. Slices may differ in how many labels they have."""
+        outputs, targets = (_joined([pair[kind] for pair in slices]) for kind in range(2))
+        data = self._stage.loss(outputs, targets, batch)
+        return targets, {**data.metrics, "total_loss": data.loss}
+
+    def _embed(self, batch: Batch, number: tf.Tensor) -> Slice:
         """Outputs and targets of one slice, which is embedded again in :meth:`_send_back`."""
         part = self._prepared_part(batch, number)
         with kept_statistics():
             return self._stage.outputs(part), self._stage.targets(part)
 
-    def _compare(
-        self, batch: Batch, others: Sequence[tuple[Tensors, Tensors]]
-    ) -> tuple[list[Tensors], Tensors, Metrics]:
+    def _compare(self, batch: Batch, others: Sequence[Slice]) -> tuple[list[Tensors], Tensors, Metrics]:
         """Adds the weights' gradient of the first slice, given outputs and targets of the others.
 
         Returns:
@@ -102,8 +110,8 @@ class SlicedStep:
             outputs = self._stage.outputs(part)
         self._add(tape.gradient(outputs, self._variables, output_gradients=cotangents))
 
-    def _finish(self, targets: Tensors, parts: Sequence[Metrics]) -> Metrics:
-        """Updates the weights by what was added up."""
+    def _finish(self, targets: Tensors, metrics: Metrics) -> Metrics:
+        """Updates the weights by what was added up; returns all metrics of the step."""
         with tf.GradientTape() as tape:
             decay = self._stage.decay()
             scaled = objective(decay, self._optimizer)
@@ -112,11 +120,10 @@ class SlicedStep:
             tf.convert_to_tensor(total) if own is None else total + own
             for total, own in zip(self._sums, of_decay, strict=True)
         ]
-        metrics = apply_update(self._optimizer, self._variables, gradients)
+        of_update = apply_update(self._optimizer, self._variables, gradients)
         self._stage.after_update(targets)
-        means = {name: tf.add_n([part[name] for part in parts]) / len(parts) for name in parts[0]}
-        means["total_loss"] += decay
-        return {**means, "weight_decay": decay, **metrics}
+        total = metrics["total_loss"] + decay
+        return {**metrics, "weight_decay": decay, "total_loss": total, **of_update}
 
     def _end(self, metrics: Metrics) -> Metrics:
         """Clears the sums, now that the rest of the step is freed; returns means over replicas."""

@@ -73,3 +73,19 @@ def test_a_step_is_left_out(flags):
 @pytest.mark.slow
 def test_a_step_is_left_out_on_all_replicas_when_one_has_met_no_number():
     assert_left_out(*trained(strategy=mirrored(2)))
+
+
+def test_the_guard_calls_a_step_as_it_is():
+    """Within one graph the portions of a batch would be in memory together."""
+    variable, calls = tf.Variable(1.0), []
+
+    def step(batch):
+        calls.append(tf.executing_eagerly())
+        variable.assign(batch)
+        return {"total_loss": variable.read_value(), "gradient_norm": tf.constant(0.0)}
+
+    guarded = skipping(step, [variable], tf.distribute.get_strategy())
+    guarded(tf.constant(2.0))
+    assert calls == [True] and float(variable) == 2
+    guarded(tf.constant(float("nan")))
+    assert calls == [True, True] and float(variable) == 2

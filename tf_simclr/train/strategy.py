@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 
 from tf_simclr.config import ConfigError, ScaleConfig
+
+INSTALL_FOR_GPUS = "pip install -r requirements.txt 'tensorflow[and-cuda]'"
 
 
 def choose_strategy(config: ScaleConfig) -> tf.distribute.Strategy:
@@ -21,6 +24,13 @@ def choose_strategy(config: ScaleConfig) -> tf.distribute.Strategy:
     kind = config.strategy if config.strategy != "auto" else _kind_at_hand(config)
     if kind == "tpu":
         return _tpu(config)
+    if kind in ("mirrored", "multi_worker") and not tf.config.list_physical_devices("GPU"):
+        logging.warning(
+            "--strategy=%s found no GPU and takes CPUs. Where nvidia-smi shows GPUs, install their libraries "
+            "with %s, and see that CUDA_VISIBLE_DEVICES does not hide them.",
+            kind,
+            INSTALL_FOR_GPUS,
+        )
     if kind == "multi_worker":
         _check_cluster(os.environ.get("TF_CONFIG", ""))
         return tf.distribute.MultiWorkerMirroredStrategy()

@@ -21,7 +21,10 @@ from export.start import open_start
 from flags.parse import parse
 from tests.training import values_of
 from tf_simclr.config import BLOCKS_OF_DEPTH, ConfigError, ScaleConfig
+from tf_simclr.errors import WorkerLostError
+from tf_simclr.train import execute
 from tf_simclr.train.cluster import own_address
+from tf_simclr.train.run_directory import RunDirectory
 from tf_simclr.train.strategy import choose_strategy
 from tf_simclr.train.workers import agreement, own_directory, require_same_step
 
@@ -243,6 +246,37 @@ def test_one_process_writes_where_it_is_told_and_agrees_with_itself(tmp_path):
     assert own_directory(str(tmp_path), strategy) == str(tmp_path)
     assert agreement(strategy)(True) and not agreement(strategy)(False)
     require_same_step(strategy, 7)
+
+
+LOST = tf.errors.UnavailableError(None, None, "Socket closed\nmore")
+
+
+def chief_of_many():
+    """Strategy of a chief whose only worker is the chief itself."""
+    strategy = unittest.mock.Mock(spec=tf.distribute.MultiWorkerMirroredStrategy, num_replicas_in_sync=1)
+    strategy.extended = unittest.mock.Mock(should_checkpoint=True)
+    return strategy
+
+
+def test_a_worker_that_is_lost_while_the_others_build_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "_open_stage", unittest.mock.Mock(side_effect=LOST))
+    with pytest.raises(WorkerLostError, match=r"from the last checkpoint\. TensorFlow says: Socket closed$"):
+        execute.train_stage(parse([f"--model_dir={tmp_path}"]), None, strategy=chief_of_many())
+
+
+def test_a_worker_that_is_lost_while_the_others_save_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("export.stage.write_stage", unittest.mock.Mock(side_effect=LOST))
+    finished = execute.FinishedStage(
+        network=unittest.mock.Mock(),
+        image_size=8,
+        class_names=(),
+        step=1,
+        directory=RunDirectory(str(tmp_path)),
+        strategy=chief_of_many(),
+        results={},
+    )
+    with pytest.raises(WorkerLostError, match=r"TensorFlow says: Socket closed$"):
+        run.save(parse([]), finished)
 
 
 class NotTheChief:

@@ -55,6 +55,11 @@ ACTIONS = {
 
 def run(config: RunConfig, command_line: tuple[str, ...] = ()) -> None:
     """Runs what ``config.mode`` says, and prints its results."""
+    if "TF_CONFIG" in os.environ and not config.mode.takes_workers:
+        logging.warning(
+            "TF_CONFIG changes nothing in --mode=%s, which one process does alone: start it on one machine.",
+            config.mode.value,
+        )
     start = _open_start(config)
     if config.mode.trains:
         train = importlib.import_module("tf_simclr.train.execute").train_stage

@@ -131,6 +131,11 @@ def killed_and_completed(flags, directory):
         kill_second_after_a_checkpoint(processes, directory)
     finally:
         kill_all(processes)
+    complete(flags, log)
+
+
+def complete(flags, log):
+    """Runs two workers to the end."""
     processes = start_workers(flags, log)
     try:
         codes = [process.wait(timeout=PATIENCE) for process in processes]
@@ -178,6 +183,30 @@ def test_two_workers_of_which_one_is_killed_end_as_one_process(flags, alone, tmp
 def test_two_workers_go_on_with_the_next_example_of_a_data_service(flags, alone, data_service, tmp_path):
     killed_and_completed([*flags, data_service], tmp_path / "served")
     assert_same_run(tmp_path / "served", alone)
+
+
+@pytest.mark.slow
+def test_two_workers_evaluate_as_one_process(tmp_path):
+    for number in range(7):  # a number that two workers cannot share evenly
+        image = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+        path = tmp_path / "images" / "train" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tf.io.write_file(str(path), tf.io.encode_png(image))
+    data = [f"--dataset=folder:{tmp_path / 'images'}", "--eval_split=train", "--image_size=8"]
+    network = ["--resnet_depth=18", "--width_multiplier=0.125", "--train_batch_size=4", "--train_steps=1"]
+    run.run(parse([*data, *network, "--mode=supervised", f"--model_dir={tmp_path / 'start'}"]))
+    flags = [*data, "--mode=eval", f"--checkpoint={tmp_path / 'start'}"]
+    run.run(parse([*flags, f"--model_dir={tmp_path / 'alone'}"]))
+    complete([*flags, f"--model_dir={tmp_path / 'two'}"], tmp_path / "two")
+    found, wanted = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("two", "alone"))
+    assert found["eval"] == pytest.approx(wanted["eval"], rel=1e-5) and found["eval"]["count"] == 7
+    assert not (tmp_path / "two" / ".lock").exists()
+
+
+def test_a_mode_of_one_process_says_that_it_does_not_read_tf_config(monkeypatch, caplog):
+    monkeypatch.setenv("TF_CONFIG", "{")
+    run.run(parse(["--mode=describe", "--image_size=8"]))
+    assert "TF_CONFIG changes nothing in --mode=describe, which one process does alone" in caplog.text
 
 
 TWO = '"cluster": {"worker": ["a:1", "b:1"]}'

@@ -22,7 +22,9 @@ from flags.parse import parse
 from tests.training import values_of
 from tf_simclr.config import BLOCKS_OF_DEPTH, ConfigError, ScaleConfig
 from tf_simclr.errors import WorkerLostError
+from tf_simclr.files.manifest import seal
 from tf_simclr.train import execute
+from tf_simclr.train.check_data import read_checks
 from tf_simclr.train.cluster import own_address
 from tf_simclr.train.run_directory import RunDirectory
 from tf_simclr.train.strategy import choose_strategy
@@ -315,14 +317,29 @@ class NotTheChief:
     extended = type("Extended", (), {"should_checkpoint": False})
 
 
+def write_checkpoint(folder, step):
+    """Writes a checkpoint of one file, whole."""
+    path = folder / "checkpoints" / str(step)
+    path.mkdir(parents=True)
+    (path / "state").write_text(f"weights of {step}")
+    seal(str(path))
+    return path
+
+
 def test_another_worker_begins_from_a_copy_and_leaves_the_original_alone(tmp_path):
-    (tmp_path / "checkpoints" / "5").mkdir(parents=True)
-    (tmp_path / "checkpoints" / "5" / "state").write_text("weights")
-    (tmp_path / "checkpoints" / ".writing-6").mkdir()
+    for step in (2, 3, 4, 5):
+        write_checkpoint(tmp_path, step)
+    (write_checkpoint(tmp_path, 6) / "state").write_text("cut")
+    (tmp_path / "checkpoints" / "best.json").write_text('{"step": 3, "top_1": 0.5}')
+    (tmp_path / "checkpoints" / ".writing-7").mkdir()
     (tmp_path / "config.json").write_text("{}")
+    checked = {"train": {"listing": "ab", "images": 2, "decoded_bytes": 9, "skipped": {}}}
+    (tmp_path / "image_checks.json").write_text(json.dumps(checked))
     own = pathlib.Path(own_directory(str(tmp_path), NotTheChief()))
     assert own != tmp_path
-    assert (own / "checkpoints" / "5" / "state").read_text() == "weights"
-    assert sorted(path.name for path in own.iterdir()) == ["checkpoints", "config.json"]
-    assert [path.name for path in (own / "checkpoints").iterdir()] == ["5"]
+    assert sorted(path.name for path in own.iterdir()) == ["checkpoints", "config.json", "image_checks.json"]
+    assert read_checks(RunDirectory(str(own))).keys() == {"train"}  # No file is checked again.
+    # The newest whole one, what is damaged after it, and the best.
+    assert sorted(path.name for path in (own / "checkpoints").iterdir()) == ["3", "5", "6", "best.json"]
+    assert (own / "checkpoints" / "5" / "state").read_text() == "weights of 5"
     assert list(pathlib.Path(own_directory(str(tmp_path), NotTheChief(), overwrite=True)).iterdir()) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 
 import tensorflow as tf
 from absl import logging
@@ -50,6 +52,9 @@ def _multi_worker(text: str) -> tf.distribute.Strategy:
             "machine and its port is free, that every worker has the same cluster, and that all are started; "
             "then start all of them again."
         ) from error
+    finally:
+        if threading.current_thread() is threading.main_thread():  # TensorFlow ignores it from here on.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _tpu(config: ScaleConfig) -> tf.distribute.Strategy:

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -308,6 +309,28 @@ def test_a_worker_that_is_lost_while_the_others_save_is_told(tmp_path, monkeypat
     )
     with pytest.raises(WorkerLostError, match=r"TensorFlow says: Socket closed$"):
         run.save(parse([]), finished)
+
+
+TERMINATED = """
+import os, signal, time
+from tf_simclr.config import ScaleConfig
+from tf_simclr.train.strategy import choose_strategy
+choose_strategy(ScaleConfig(strategy="multi_worker"))
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(5)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_has_met_the_others_ends_by_sigterm():
+    cluster = {
+        "cluster": {"worker": [f"localhost:{free_ports(1)[0]}"]},
+        "task": {"type": "worker", "index": 0},
+    }
+    environment = os.environ | {"TF_CONFIG": json.dumps(cluster)}
+    command = [sys.executable, "-c", TERMINATED]
+    found = subprocess.run(command, cwd=ROOT, env=environment, timeout=PATIENCE, check=False)
+    assert found.returncode == -signal.SIGTERM
 
 
 class NotTheChief:

@@ -55,6 +55,11 @@ ACTIONS = {
 
 def run(config: RunConfig, command_line: tuple[str, ...] = ()) -> None:
     """Runs what ``config.mode`` says, and prints its results."""
+    if "TF_CONFIG" in os.environ and not config.mode.takes_workers:
+        logging.warning(
+            "TF_CONFIG changes nothing in --mode=%s, which one process does alone: start it on one machine.",
+            config.mode.value,
+        )
     start = _open_start(config)
     if config.mode.trains:
         train = importlib.import_module("tf_simclr.train.execute").train_stage
@@ -84,6 +89,7 @@ def _open_start(config: RunConfig) -> StartingPoint | None:
 def save(config: RunConfig, finished: FinishedStage) -> dict[str, Any]:
     """Writes the SavedModel, then ``results.json``; returns the results."""
     from export.stage import StageInfo, write_stage
+    from tf_simclr.train.workers import noticing_lost_workers
 
     info = StageInfo(
         stage=config.mode.value,
@@ -92,7 +98,7 @@ def save(config: RunConfig, finished: FinishedStage) -> dict[str, Any]:
         class_names=finished.class_names,
         step=finished.step,
     )
-    with finished.directory as directory:
+    with finished.directory as directory, noticing_lost_workers(finished.strategy):
         path = write_stage(finished.network, info, directory.saved_model)
         results = {"mode": config.mode.value, "step": finished.step, "saved_model": path, **finished.results}
         directory.write_results(results)

@@ -31,6 +31,11 @@ class Mode(str, enum.Enum):
         """Whether the mode writes a run directory with a SavedModel."""
         return self in TRAINING_MODES
 
+    @property
+    def takes_workers(self) -> bool:
+        """Whether several workers, those of TF_CONFIG, can share the work; else one process does all."""
+        return self.trains or self is Mode.EVAL
+
 
 TRAINING_MODES = (Mode.PRETRAIN, Mode.FINETUNE, Mode.LINEAR_EVAL, Mode.SUPERVISED, Mode.DISTILL)
 

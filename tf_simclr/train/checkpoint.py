@@ -36,6 +36,34 @@ BEST_FILE = "best.json"
 DAMAGED_PREFIX = "damaged-"
 
 
+def resumed_from(directory: str) -> list[str]:
+    """Returns what of the checkpoints in ``directory`` decides how a run goes on, as names in it.
+
+    The newest whole one, damaged ones that are newer, and the one with the best evaluation.
+    """
+    names = []
+    for name in reversed(numbered(directory)):
+        names.append(name)
+        try:
+            verify(os.path.join(directory, name))
+            break
+        except DamagedError:
+            continue
+    if best := _best_of(directory):
+        names += [BEST_FILE, str(best["step"])]
+    return sorted(set(names))
+
+
+def _best_of(directory: str) -> dict[str, Any]:
+    """Returns step and top-1 of the best evaluation whose checkpoint is there; {} without one."""
+    try:
+        with tf.io.gfile.GFile(os.path.join(directory, BEST_FILE)) as file:
+            best = json.loads(file.read())
+        return best if str(best["step"]) in numbered(directory) else {}
+    except (tf.errors.NotFoundError, ValueError, KeyError, TypeError):
+        return {}
+
+
 class Checkpoints:
     """The newest ``keep`` checkpoints of a run, and the one with the best evaluation."""
 
@@ -97,14 +125,14 @@ class Checkpoints:
         with whole_directory(self._path(step)) as writing:
             self._checkpoint.write(os.path.join(writing, STATE))
             write_text(os.path.join(writing, WINDOW_FILE), json.dumps(dict(window or {})) + "\n")
-        best = self._best().get("step")
+        best = _best_of(self._directory).get("step")
         for name in numbered(self._directory)[: -self._keep]:
             if int(name) != best:
                 remove_directory(self._path(name))
 
     def is_best(self, top_1: float) -> bool:
         """Whether ``top_1`` is above that of every evaluation so far whose checkpoint is there."""
-        return top_1 > self._best().get("top_1", -1.0)
+        return top_1 > _best_of(self._directory).get("top_1", -1.0)
 
     def note_best(self, step: int, top_1: float) -> None:
         """Keeps the checkpoint of ``step`` until a better one comes."""
@@ -135,12 +163,3 @@ class Checkpoints:
             if tf.io.gfile.exists(place):
                 remove_directory(place)
             rename_directory(self._path(name), place)
-
-    def _best(self) -> dict[str, Any]:
-        """Returns step and top-1 of the best evaluation whose checkpoint is there; {} without one."""
-        try:
-            with tf.io.gfile.GFile(self._path(BEST_FILE)) as file:
-                best = json.loads(file.read())
-            return best if str(best["step"]) in numbered(self._directory) else {}
-        except (tf.errors.NotFoundError, ValueError, KeyError, TypeError):
-            return {}

@@ -27,7 +27,7 @@ from tf_simclr.train.distill import Distillation
 from tf_simclr.train.finetune import Classification
 from tf_simclr.train.loop import Evaluate, Loop
 from tf_simclr.train.measure import evaluation_stream
-from tf_simclr.train.plan import TrainPlan, plan_training
+from tf_simclr.train.plan import TrainPlan, check_given_batch, plan_training
 from tf_simclr.train.precision import computing_in, precision_line, precision_of
 from tf_simclr.train.pretrain import Pretraining
 from tf_simclr.train.run_directory import RunDirectory
@@ -46,6 +46,7 @@ class FinishedStage:
     class_names: tuple[str, ...]
     step: int
     directory: RunDirectory  # Held by this process until it is left as a context.
+    strategy: tf.distribute.Strategy
     results: dict[str, Any]
 
 
@@ -66,21 +67,18 @@ def train_stage(
         RunError: training diverged, was stopped, or cannot write (see ``tf_simclr.errors``).
     """
     strategy = strategy or choose_strategy(config.scale)  # Several workers must meet before anything runs.
+    check_given_batch(config, strategy.num_replicas_in_sync)
+    precision = precision_line(config.scale, strategy)  # Refuses what XLA cannot compile.
     set_seeds(config)
-    directory = RunDirectory(own_directory(config.model_dir, strategy, overwrite=config.train.overwrite))
-    source = open_source(config.data, read_checks(directory))
-    source.check_split(config.data.train_split)
-    check_service(source, config.scale.data_service)
-    with strategy.scope(), computing_in(precision_of(config.scale)):
-        stage = _build(config, source, start)
-    stage.network.encoder.rematerialize = config.scale.rematerialize
-    plan = plan_training(config, num_examples=stage.num_examples, replicas=strategy.num_replicas_in_sync)
     stop = StopRequest()
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as held, noticing_lost_workers(strategy):
+        directory = RunDirectory(own_directory(config.model_dir, strategy, overwrite=config.train.overwrite))
+        stage = _open_stage(config, start, directory, strategy)
+        plan = plan_training(config, num_examples=stage.num_examples, replicas=strategy.num_replicas_in_sync)
         held.enter_context(directory)
         directory.begin(_settings(stage, plan, start, command_line), overwrite=config.train.overwrite)
-        _announce(stage, plan, strategy, directory)
-        with stop.listening(), noticing_lost_workers(strategy):
+        _announce(stage, plan, directory, device_line(strategy), precision)
+        with stop.listening():
             results = _run(stage, plan, directory, strategy, stop)
         held.pop_all()  # The directory is the caller's now.
     return FinishedStage(
@@ -89,8 +87,22 @@ def train_stage(
         class_names=stage.class_names,
         step=plan.total_steps,
         directory=directory,
+        strategy=strategy,
         results=results,
     )
+
+
+def _open_stage(
+    config: RunConfig, start: StartingPoint | None, directory: RunDirectory, strategy: tf.distribute.Strategy
+) -> Stage:
+    """Opens the data, whose earlier checks ``directory`` may hold, and builds what is trained on them."""
+    source = open_source(config.data, read_checks(directory))
+    source.check_split(config.data.train_split)
+    check_service(source, config.scale.data_service)
+    with strategy.scope(), computing_in(precision_of(config.scale)):
+        stage = _build(config, source, start)
+    stage.network.encoder.rematerialize = config.scale.rematerialize
+    return stage
 
 
 def _run(
@@ -182,9 +194,7 @@ def _settings(
     }
 
 
-def _announce(
-    stage: Stage, plan: TrainPlan, strategy: tf.distribute.Strategy, directory: RunDirectory
-) -> None:
+def _announce(stage: Stage, plan: TrainPlan, directory: RunDirectory, devices: str, precision: str) -> None:
     encoder, config = stage.network.architecture.encoder, stage.config
     logging.info(
         "%s: ResNet-%d %gx, %d px, selective kernels %s; %s",
@@ -193,9 +203,9 @@ def _announce(
         encoder.width_multiplier,
         stage.image_size,
         selective_kernels(encoder),
-        device_line(strategy),
+        devices,
     )
-    logging.info("%s: %s", config.mode.value, precision_line(config.scale, strategy))
+    logging.info("%s: %s", config.mode.value, precision)
     logging.info(
         "%s: %d images, batch %d, %d steps (%.1f epochs), %s with peak rate %.4g; writing %s",
         config.mode.value,

@@ -22,6 +22,7 @@ from tf_simclr.train.progress import with_progress
 from tf_simclr.train.run_directory import RunDirectory
 from tf_simclr.train.start import check_classes
 from tf_simclr.train.strategy import choose_strategy
+from tf_simclr.train.workers import noticing_lost_workers, own_directory
 
 
 def measure(config: RunConfig, start: StartingPoint) -> dict[str, Any]:
@@ -31,7 +32,16 @@ def measure(config: RunConfig, start: StartingPoint) -> dict[str, Any]:
         ConfigError: start and data do not fit, the evaluation split has no labels, or
             the directory holds a training run.
     """
-    directory = RunDirectory(config.model_dir)
+    is_shared = config.mode.takes_workers
+    # Before anything runs, as in training: several workers must meet first.
+    strategy = choose_strategy(config.scale) if is_shared else tf.distribute.get_strategy()
+    with noticing_lost_workers(strategy):
+        return _measure(config, start, RunDirectory(own_directory(config.model_dir, strategy)), strategy)
+
+
+def _measure(
+    config: RunConfig, start: StartingPoint, directory: RunDirectory, strategy: tf.distribute.Strategy
+) -> dict[str, Any]:
     source = open_uncached(config.data, read_checks(directory))
     split = config.data.eval_split
     source.check_split(split)
@@ -41,15 +51,14 @@ def measure(config: RunConfig, start: StartingPoint) -> dict[str, Any]:
             "Choose another with --eval_split or --dataset."
         )
     image_size = config.data.image_size or start.image_size
-    run = _evaluate if config.mode is Mode.EVAL else _nearest_neighbours
     data = {"images": source.num_examples(split), "fingerprint": source.fingerprint(split)}
     with directory:
         directory.begin_measuring()
-        results = {
-            "mode": config.mode.value,
-            "start": start.path,
-            "eval": run(config, source, start, image_size),
-        }
+        if config.mode is Mode.EVAL:
+            found = _evaluate(config, source, start, image_size, strategy)
+        else:
+            found = _nearest_neighbours(config, source, start, image_size)
+        results = {"mode": config.mode.value, "start": start.path, "eval": found}
         directory.write_config(
             {"config": as_dict(config), "image_size": image_size, "start": start.path, "data": data}
         )
@@ -82,9 +91,14 @@ def evaluation_stream(
     return with_progress("evaluating", strategy.distribute_datasets_from_function(of_worker), steps)
 
 
-def _evaluate(config: RunConfig, source: Source, start: StartingPoint, image_size: int) -> dict[str, float]:
+def _evaluate(
+    config: RunConfig,
+    source: Source,
+    start: StartingPoint,
+    image_size: int,
+    strategy: tf.distribute.Strategy,
+) -> dict[str, float]:
     check_classes(start, source.class_names, config.data.dataset)
-    strategy = choose_strategy(config.scale)
     with strategy.scope():
         network = start.load()
     return build_evaluator(network, strategy)(evaluation_stream(config, source, image_size, strategy))

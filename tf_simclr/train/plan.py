@@ -35,6 +35,15 @@ class TrainPlan:
         return step * self.batch_size / self.num_examples
 
 
+def check_given_batch(config: RunConfig, replicas: int) -> None:
+    """Raises what :func:`plan_training` would, as far as it needs no data: all that is not about their size.
+
+    A batch size that the user left out depends on the data, and so does what must fit it.
+    """
+    if "train_batch_size" in config.given and config.train.train_batch_size:
+        _check_batch(config, config.train.train_batch_size, replicas)
+
+
 def plan_training(config: RunConfig, *, num_examples: int, replicas: int = 1) -> TrainPlan:
     """Returns the plan of a run over ``num_examples`` images on ``replicas`` devices.
 
@@ -48,8 +57,7 @@ def plan_training(config: RunConfig, *, num_examples: int, replicas: int = 1) ->
     """
     train, optimizer = config.train, config.optimizer
     batch_size = _batch_size(config, num_examples, replicas)
-    _check_memory(config.memory.memory_size, batch_size)
-    slices = _slices(config.scale.microbatch_size, batch_size, replicas)
+    slices = _check_batch(config, batch_size, replicas)
     total_steps = train.train_steps or schedules.train_steps(num_examples, train.train_epochs, batch_size)
     warmup_steps = schedules.warmup_steps(num_examples, optimizer.warmup_epochs, batch_size)
     if "warmup_epochs" not in config.given:
@@ -74,6 +82,7 @@ def plan_training(config: RunConfig, *, num_examples: int, replicas: int = 1) ->
 
 
 def _batch_size(config: RunConfig, num_examples: int, replicas: int) -> int:
+    """Returns the global batch; one that nobody asked for is a multiple of the replicas."""
     if num_examples == 0:
         raise ConfigError(
             f"--train_split={config.data.train_split} of --dataset={config.data.dataset} holds no images "
@@ -87,12 +96,18 @@ def _batch_size(config: RunConfig, num_examples: int, replicas: int) -> int:
             f"--train_batch_size={wanted} is larger than the data: there are {num_examples} images to train "
             f"on. Use at most {num_examples}."
         )
-    if wanted % replicas:
-        raise ConfigError(
-            f"--train_batch_size={wanted} cannot be divided among {replicas} devices. "
-            f"Use a multiple of {replicas}, such as {max(1, wanted // replicas) * replicas}."
-        )
     return wanted
+
+
+def _check_batch(config: RunConfig, batch_size: int, replicas: int) -> int:
+    """Compares the global batch with what must divide it; returns its number of portions."""
+    if batch_size % replicas:
+        raise ConfigError(
+            f"--train_batch_size={batch_size} cannot be divided among {replicas} devices. "
+            f"Use a multiple of {replicas}, such as {max(1, batch_size // replicas) * replicas}."
+        )
+    _check_memory(config.memory.memory_size, batch_size)
+    return _slices(config.scale.microbatch_size, batch_size, replicas)
 
 
 def _check_memory(size: int, batch_size: int) -> None:

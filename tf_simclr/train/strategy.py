@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from typing import Any
+import signal
+import threading
 
 import tensorflow as tf
 from absl import logging
 
 from tf_simclr.config import ConfigError, ScaleConfig
+from tf_simclr.train.cluster import addresses, own_address
 
 INSTALL_FOR_GPUS = "pip install -r requirements.txt 'tensorflow[and-cuda]'"
 
@@ -19,7 +19,7 @@ def choose_strategy(config: ScaleConfig) -> tf.distribute.Strategy:
     """Returns the strategy that ``config.strategy`` names; call it before TensorFlow computes anything.
 
     Raises:
-        ConfigError: TF_CONFIG does not fit, or the TPU cannot be reached.
+        ConfigError: TF_CONFIG does not fit, the workers do not meet, or the TPU cannot be reached.
     """
     kind = config.strategy if config.strategy != "auto" else _kind_at_hand(config)
     if kind == "tpu":
@@ -32,8 +32,7 @@ def choose_strategy(config: ScaleConfig) -> tf.distribute.Strategy:
             INSTALL_FOR_GPUS,
         )
     if kind == "multi_worker":
-        _check_cluster(os.environ.get("TF_CONFIG", ""))
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _multi_worker(os.environ.get("TF_CONFIG", ""))
     if kind == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
@@ -43,33 +42,28 @@ def choose_strategy(config: ScaleConfig) -> tf.distribute.Strategy:
 def _kind_at_hand(config: ScaleConfig) -> str:
     if config.tpu_name is not None:
         return "tpu"
-    if _number_of_workers(os.environ.get("TF_CONFIG", "")) > 1:
+    if sum(map(len, addresses(os.environ.get("TF_CONFIG", "")).values())) > 1:
         return "multi_worker"
     return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one_device"
 
 
-def _number_of_workers(text: str) -> int:
+def _multi_worker(text: str) -> tf.distribute.Strategy:
+    """Returns the strategy of the workers that TF_CONFIG, ``text``, names; waits until all are there."""
+    own = own_address(text)
+    every = [address for listed in addresses(text).values() for address in listed]
+    logging.info("Waiting for %d workers: %s; this one is %s.", len(every), ", ".join(every), own)
     try:
-        cluster = json.loads(text or "{}").get("cluster", {})
-        return sum(len(cluster.get(role, ())) for role in ("chief", "worker"))
-    except (ValueError, AttributeError, TypeError):
-        raise _cluster_error("is not what it should be", text) from None
-
-
-def _check_cluster(text: str) -> None:
-    if not text:
-        raise _cluster_error("is not set", text)
-    task: Mapping[str, Any] = json.loads(text).get("task", {}) if _number_of_workers(text) else {}
-    if "type" not in task or "index" not in task:
-        raise _cluster_error("is not what it should be", text)
-
-
-def _cluster_error(what: str, text: str) -> ConfigError:
-    return ConfigError(
-        f"--strategy=multi_worker reads the environment variable TF_CONFIG, which {what}: {text!r}. Set it "
-        'on each machine to {"cluster": {"worker": ["host1:12345", "host2:12345"]}, '
-        '"task": {"type": "worker", "index": 0}}, with index 0, 1, ... in the order of the list.'
-    )
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"The worker {own} cannot join the others of TF_CONFIG ({reason}). Look that its host is this "
+            "machine and its port is free, that every worker has the same cluster, and that all are started; "
+            "then start all of them again."
+        ) from error
+    finally:
+        if threading.current_thread() is threading.main_thread():  # TensorFlow ignores it from here on.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _tpu(config: ScaleConfig) -> tf.distribute.Strategy:

@@ -13,8 +13,11 @@ import tensorflow as tf
 
 from tf_simclr.config import ConfigError
 from tf_simclr.errors import WorkerLostError
+from tf_simclr.train.checkpoint import resumed_from
 
-CONTINUED = ("config.json", "metrics.jsonl", "checkpoints")  # what a run goes on from
+# What a run goes on from, besides its checkpoints.
+CONTINUED = ("config.json", "metrics.jsonl", "image_checks.json")
+CHECKPOINTS = "checkpoints"
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -31,18 +34,25 @@ def own_directory(model_dir: str, strategy: tf.distribute.Strategy, *, overwrite
     """Returns the run directory of this process: the chief's is ``model_dir``.
 
     Saving a checkpoint takes part of all workers, so another worker writes everything too,
-    into a temporary folder that ends with the process. It begins as a copy of ``model_dir``
-    (unless ``overwrite``), so that all decide alike; the chief waits until the copies are made.
+    into a temporary folder that ends with the process. It begins with copies from ``model_dir``
+    (unless ``overwrite``), so that all decide alike; the chief waits until they are made.
     """
     if is_chief(strategy):
         path = model_dir
     else:
         path = tempfile.mkdtemp(prefix="tf_simclr-worker-")
         atexit.register(shutil.rmtree, path, ignore_errors=True)
-        for name in () if overwrite else CONTINUED:
-            _copy(os.path.join(model_dir, name), os.path.join(path, name))
+        if not overwrite:
+            _copy_run(model_dir, path)
     _gathered(strategy, 0)
     return path
+
+
+def _copy_run(source: str, target: str) -> None:
+    checkpoints = resumed_from(os.path.join(source, CHECKPOINTS))
+    os.makedirs(os.path.join(target, CHECKPOINTS))
+    for name in (*CONTINUED, *(os.path.join(CHECKPOINTS, one) for one in checkpoints)):
+        _copy(os.path.join(source, name), os.path.join(target, name))
 
 
 def _copy(source: str, target: str) -> None:
@@ -53,8 +63,7 @@ def _copy(source: str, target: str) -> None:
         return
     os.makedirs(target)
     for name in tf.io.gfile.listdir(source):
-        if not name.startswith("."):  # half-written
-            _copy(os.path.join(source, name), os.path.join(target, name.rstrip("/")))
+        _copy(os.path.join(source, name), os.path.join(target, name.rstrip("/")))
 
 
 def require_same_step(strategy: tf.distribute.Strategy, step: int) -> None:

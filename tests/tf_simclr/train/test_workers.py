@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import pathlib
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +22,12 @@ from export.start import open_start
 from flags.parse import parse
 from tests.training import values_of
 from tf_simclr.config import BLOCKS_OF_DEPTH, ConfigError, ScaleConfig
+from tf_simclr.errors import WorkerLostError
+from tf_simclr.files.manifest import seal
+from tf_simclr.train import execute
+from tf_simclr.train.check_data import read_checks
+from tf_simclr.train.cluster import own_address
+from tf_simclr.train.run_directory import RunDirectory
 from tf_simclr.train.strategy import choose_strategy
 from tf_simclr.train.workers import agreement, own_directory, require_same_step
 
@@ -126,6 +134,11 @@ def killed_and_completed(flags, directory):
         kill_second_after_a_checkpoint(processes, directory)
     finally:
         kill_all(processes)
+    complete(flags, log)
+
+
+def complete(flags, log):
+    """Runs two workers to the end."""
     processes = start_workers(flags, log)
     try:
         codes = [process.wait(timeout=PATIENCE) for process in processes]
@@ -175,11 +188,78 @@ def test_two_workers_go_on_with_the_next_example_of_a_data_service(flags, alone,
     assert_same_run(tmp_path / "served", alone)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"cluster": {"worker": ["a:1", "b:1"]}}', '{"cluster": 3}'])
-def test_multi_worker_says_what_tf_config_must_be(text, monkeypatch):
+@pytest.mark.slow
+def test_two_workers_evaluate_as_one_process(tmp_path):
+    for number in range(7):  # a number that two workers cannot share evenly
+        image = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+        path = tmp_path / "images" / "train" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tf.io.write_file(str(path), tf.io.encode_png(image))
+    data = [f"--dataset=folder:{tmp_path / 'images'}", "--eval_split=train", "--image_size=8"]
+    network = ["--resnet_depth=18", "--width_multiplier=0.125", "--train_batch_size=4", "--train_steps=1"]
+    run.run(parse([*data, *network, "--mode=supervised", f"--model_dir={tmp_path / 'start'}"]))
+    flags = [*data, "--mode=eval", f"--checkpoint={tmp_path / 'start'}"]
+    run.run(parse([*flags, f"--model_dir={tmp_path / 'alone'}"]))
+    complete([*flags, f"--model_dir={tmp_path / 'two'}"], tmp_path / "two")
+    found, wanted = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("two", "alone"))
+    assert found["eval"] == pytest.approx(wanted["eval"], rel=1e-5) and found["eval"]["count"] == 7
+    assert not (tmp_path / "two" / ".lock").exists()
+
+
+def test_a_mode_of_one_process_says_that_it_does_not_read_tf_config(monkeypatch, caplog):
+    monkeypatch.setenv("TF_CONFIG", "{")
+    run.run(parse(["--mode=describe", "--image_size=8"]))
+    assert "TF_CONFIG changes nothing in --mode=describe, which one process does alone" in caplog.text
+
+
+TWO = '"cluster": {"worker": ["a:1", "b:1"]}'
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "is not set"),
+        ("{", "is no JSON object"),
+        ("[]", "is no JSON object"),
+        ('{"cluster": 3}', "gives 3 as cluster"),
+        ('{"cluster": {}}', "names no worker"),
+        ('{"cluster": {"worker": "a:1"}}', "gives 'a:1' as worker where a list belongs"),
+        ('{"cluster": {"worker": ["a:1", "b"]}}', "gives 'b' as worker where HOST:PORT belongs"),
+        ('{"cluster": {"worker": ["a:1", "b:0"]}}', "gives 'b:0' as worker where HOST:PORT belongs"),
+        ('{"cluster": {"chief": ["a:1"], "worker": ["a:1"]}}', "names 'a:1' twice"),
+        (f"{{{TWO}}}", "gives the task type None, which is none of ['worker']"),
+        (f'{{{TWO}, "task": null}}', "gives None as task"),
+        (f'{{{TWO}, "task": {{"type": "chief", "index": 0}}}}', "gives the task type 'chief', which is none"),
+        (f'{{{TWO}, "task": {{"type": "worker"}}}}', "gives the task index None, which is none of [0, 1]"),
+        (f'{{{TWO}, "task": {{"type": "worker", "index": 2}}}}', "gives the task index 2, which is none of"),
+        (f'{{{TWO}, "task": {{"type": "worker", "index": -1}}}}', "gives the task index -1, which is none"),
+    ],
+)
+def test_multi_worker_says_what_tf_config_must_be(text, what, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ConfigError, match=r'TF_CONFIG, which .*"task": \{"type": "worker", "index": 0\}'):
+    form = r'.*"task": \{"type": "worker", "index": 0\}'
+    with pytest.raises(
+        ConfigError, match=f"^TF_CONFIG, which .*{re.escape(what)}.*: {re.escape(repr(text))}{form}"
+    ):
         choose_strategy(ScaleConfig(strategy="multi_worker"))
+
+
+def test_an_index_in_quotes_and_an_ipv6_address_are_fine():
+    text = '{"cluster": {"chief": ["[::1]:5"], "worker": ["b:1"]}, "task": {"type": "chief", "index": "0"}}'
+    assert own_address(text) == "[::1]:5"
+
+
+def test_a_worker_whose_port_is_taken_says_so_and_whom_it_waited_for(monkeypatch, caplog):
+    text = f'{{{TWO}, "task": {{"type": "worker", "index": 1}}}}'
+    monkeypatch.setenv("TF_CONFIG", text)
+    refused = tf.errors.UnknownError(None, None, "Could not start gRPC server\nmore")
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", unittest.mock.Mock(side_effect=refused))
+    caplog.set_level("INFO")
+    with pytest.raises(
+        ConfigError, match=r"b:1 cannot join .* \(Could not start gRPC server\)\. .* port is free"
+    ):
+        choose_strategy(ScaleConfig())
+    assert "Waiting for 2 workers: a:1, b:1; this one is b:1." in caplog.text
 
 
 def test_a_tpu_that_is_not_there_is_said_in_one_sentence():
@@ -200,6 +280,59 @@ def test_one_process_writes_where_it_is_told_and_agrees_with_itself(tmp_path):
     require_same_step(strategy, 7)
 
 
+LOST = tf.errors.UnavailableError(None, None, "Socket closed\nmore")
+
+
+def chief_of_many():
+    """Strategy of a chief whose only worker is the chief itself."""
+    strategy = unittest.mock.Mock(spec=tf.distribute.MultiWorkerMirroredStrategy, num_replicas_in_sync=1)
+    strategy.extended = unittest.mock.Mock(should_checkpoint=True)
+    return strategy
+
+
+def test_a_worker_that_is_lost_while_the_others_build_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "_open_stage", unittest.mock.Mock(side_effect=LOST))
+    with pytest.raises(WorkerLostError, match=r"from the last checkpoint\. TensorFlow says: Socket closed$"):
+        execute.train_stage(parse([f"--model_dir={tmp_path}"]), None, strategy=chief_of_many())
+
+
+def test_a_worker_that_is_lost_while_the_others_save_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("export.stage.write_stage", unittest.mock.Mock(side_effect=LOST))
+    finished = execute.FinishedStage(
+        network=unittest.mock.Mock(),
+        image_size=8,
+        class_names=(),
+        step=1,
+        directory=RunDirectory(str(tmp_path)),
+        strategy=chief_of_many(),
+        results={},
+    )
+    with pytest.raises(WorkerLostError, match=r"TensorFlow says: Socket closed$"):
+        run.save(parse([]), finished)
+
+
+TERMINATED = """
+import os, signal, time
+from tf_simclr.config import ScaleConfig
+from tf_simclr.train.strategy import choose_strategy
+choose_strategy(ScaleConfig(strategy="multi_worker"))
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(5)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_has_met_the_others_ends_by_sigterm():
+    cluster = {
+        "cluster": {"worker": [f"localhost:{free_ports(1)[0]}"]},
+        "task": {"type": "worker", "index": 0},
+    }
+    environment = os.environ | {"TF_CONFIG": json.dumps(cluster)}
+    command = [sys.executable, "-c", TERMINATED]
+    found = subprocess.run(command, cwd=ROOT, env=environment, timeout=PATIENCE, check=False)
+    assert found.returncode == -signal.SIGTERM
+
+
 class NotTheChief:
     """Strategy of a second worker, alone."""
 
@@ -207,14 +340,29 @@ class NotTheChief:
     extended = type("Extended", (), {"should_checkpoint": False})
 
 
+def write_checkpoint(folder, step):
+    """Writes a checkpoint of one file, whole."""
+    path = folder / "checkpoints" / str(step)
+    path.mkdir(parents=True)
+    (path / "state").write_text(f"weights of {step}")
+    seal(str(path))
+    return path
+
+
 def test_another_worker_begins_from_a_copy_and_leaves_the_original_alone(tmp_path):
-    (tmp_path / "checkpoints" / "5").mkdir(parents=True)
-    (tmp_path / "checkpoints" / "5" / "state").write_text("weights")
-    (tmp_path / "checkpoints" / ".writing-6").mkdir()
+    for step in (2, 3, 4, 5):
+        write_checkpoint(tmp_path, step)
+    (write_checkpoint(tmp_path, 6) / "state").write_text("cut")
+    (tmp_path / "checkpoints" / "best.json").write_text('{"step": 3, "top_1": 0.5}')
+    (tmp_path / "checkpoints" / ".writing-7").mkdir()
     (tmp_path / "config.json").write_text("{}")
+    checked = {"train": {"listing": "ab", "images": 2, "decoded_bytes": 9, "skipped": {}}}
+    (tmp_path / "image_checks.json").write_text(json.dumps(checked))
     own = pathlib.Path(own_directory(str(tmp_path), NotTheChief()))
     assert own != tmp_path
-    assert (own / "checkpoints" / "5" / "state").read_text() == "weights"
-    assert sorted(path.name for path in own.iterdir()) == ["checkpoints", "config.json"]
-    assert [path.name for path in (own / "checkpoints").iterdir()] == ["5"]
+    assert sorted(path.name for path in own.iterdir()) == ["checkpoints", "config.json", "image_checks.json"]
+    assert read_checks(RunDirectory(str(own))).keys() == {"train"}  # No file is checked again.
+    # The newest whole one, what is damaged after it, and the best.
+    assert sorted(path.name for path in (own / "checkpoints").iterdir()) == ["3", "5", "6", "best.json"]
+    assert (own / "checkpoints" / "5" / "state").read_text() == "weights of 5"
     assert list(pathlib.Path(own_directory(str(tmp_path), NotTheChief(), overwrite=True)).iterdir()) == []

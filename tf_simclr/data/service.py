@@ -7,12 +7,14 @@ a service, whatever the number of workers, so a stopped run goes on as ever.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tf_simclr.config import ConfigError
 from tf_simclr.data.source import RandomAccessSource, Source
@@ -20,17 +22,43 @@ from tf_simclr.data.source import RandomAccessSource, Source
 # Batches that wait for an earlier one, which a slow worker has. Beyond the first number each that follows
 # is asked for a second later than it could be; beyond the second the earlier one is lost.
 MANY_WAITING, MAX_WAITING = 64, 124
+TRIES, PAUSE = 4, 10.0  # s; a dispatcher that is started together with the run is there before the last try
 
 Batches = Callable[..., tf.data.Dataset]  # (batch_size, start, shard), see Stage.batches
 
 
 def check_service(source: Source, address: str | None) -> None:
-    """Raises ConfigError if ``source`` cannot be read from any place at once, as a service needs it."""
-    if address is not None and not isinstance(source, RandomAccessSource):
+    """Raises ConfigError unless ``source`` can be read from any place at once and the dispatcher answers."""
+    if address is None:
+        return
+    if not isinstance(source, RandomAccessSource):
         raise ConfigError(
             f"--data_service reads batches in any order, and --dataset={source.name} can only be read from "
             "its beginning. Add --cache_dataset, use folder:PATH or npz:PATH, or leave --data_service out."
         )
+    _require_listener(address)
+
+
+def _require_listener(address: str) -> None:
+    """Raises ConfigError unless something listens at ``address``: TensorFlow would try without an end."""
+    host, _, port = address.removeprefix("grpc://").rpartition(":")
+    for left in reversed(range(TRIES)):
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PAUSE).close()
+            return
+        except (OSError, OverflowError, UnicodeError) as error:  # no host, no port, or no name of a host
+            reason = error
+        if left:
+            logging.info(
+                "--data_service=%s does not answer (%s). Waiting %d s for its dispatcher; tries left: %d.",
+                *(address, reason, PAUSE, left),
+            )
+            time.sleep(PAUSE)
+    raise ConfigError(
+        f"--data_service={address} does not answer: {reason}. Start the dispatcher on {host} with "
+        f"port={port}, and its workers, as docs/scale.md shows; then start the same command again, or leave "
+        "--data_service out."
+    )
 
 
 def through_service(

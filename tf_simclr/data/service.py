@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from tf_simclr.config import ConfigError
+from tf_simclr.data.in_order import in_order
 from tf_simclr.data.source import RandomAccessSource, Source
 
-# Batches that wait for an earlier one, which a slow worker has. Beyond the first number each that follows
-# is asked for a second later than it could be; beyond the second the earlier one is lost.
-MANY_WAITING, MAX_WAITING = 64, 124
 TRIES, PAUSE = 4, 10.0  # s; a dispatcher that is started together with the run is there before the last try
 
 Batches = Callable[..., tf.data.Dataset]  # (batch_size, start, shard), see Stage.batches
@@ -80,30 +77,3 @@ def through_service(
     service = tf.data.experimental.service
     # Dynamic: a batch goes to one worker, and to no other.
     return in_order(stream.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address)))
-
-
-def in_order(numbered: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns the batches of ``numbered``, elements (number int64 [], batch), from number 0 on.
-
-    Raises:
-        UnknownError: of TensorFlow, when it is iterated: a batch did not come.
-    """
-
-    def ordered() -> Iterator[Any]:
-        waiting: dict[int, Any] = {}
-        turn = 0
-        for number, batch in numbered:
-            waiting[int(number)] = batch
-            while turn in waiting:
-                yield waiting.pop(turn)
-                turn += 1
-            if len(waiting) > MAX_WAITING:
-                raise RuntimeError(
-                    f"The tf.data service lost batch {turn}: one of its workers ended. Start the same "
-                    "command again; it goes on from the last checkpoint."
-                )
-            if len(waiting) > MANY_WAITING:
-                time.sleep(1)
-
-    spec = numbered.element_spec[1]
-    return tf.data.Dataset.from_generator(ordered, output_signature=spec).prefetch(tf.data.AUTOTUNE)

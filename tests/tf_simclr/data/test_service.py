@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from flags.parse import parse
 from tf_simclr.config import ConfigError
+from tf_simclr.data.in_order import explained
 from tf_simclr.data.open_source import open_source
 from tf_simclr.data.pipeline import distill_batches, pretrain_batches
-from tf_simclr.data.service import check_service, in_order, through_service
+from tf_simclr.data.service import check_service, through_service
 from tf_simclr.data.source import Source
 
 
@@ -47,23 +48,14 @@ def test_the_stream_is_that_of_this_machine(service, kind, start, shard):
             np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-def arriving(numbers):
-    """The batches of a stream in order, when the service gives them in this one."""
-    stream = tf.data.Dataset.from_tensor_slices(np.array(numbers, np.int64))
-    return [int(batch) for batch in in_order(stream.map(lambda number: (number, number)))]
+def test_a_worker_that_does_not_see_the_images_is_said_in_a_sentence(service):
+    def batches(*, batch_size, start, shard):
+        missing = tf.data.Dataset.range(batch_size * shard[1]).map(lambda _: tf.io.read_file("/none/1.jpg"))
+        return missing.batch(batch_size)
 
-
-def test_a_batch_that_a_slow_worker_has_is_waited_for(monkeypatch):
-    pauses = []
-    monkeypatch.setattr("time.sleep", pauses.append)
-    assert arriving([*range(1, 101), 0, 102, 101]) == list(range(103))
-    assert sum(pauses) == 100 - 64
-
-
-def test_a_batch_that_does_not_come_is_named(monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    with pytest.raises(tf.errors.UnknownError, match="lost batch 2: one of its workers ended"):
-        arriving([0, 1, *range(3, 200)])
+    said = r"cannot make a batch \(.*/none/1\.jpg; No such file.*must see the images under the same path\.$"
+    with pytest.raises(ConfigError, match=said), explained():
+        next(iter(through_service(batches, service, batch_size=2, start=0, shard=(0, 1))))
 
 
 def test_data_that_is_read_from_its_beginning_is_refused():

@@ -110,7 +110,7 @@ def _next(arrived: queue.Queue[Any]) -> Any:
 
 def _reason(error: Exception) -> Exception:
     """What a user shall read of an error that the service passed on."""
-    said = re.sub(r"\{\{.*?\}\} | \[Op:.*", "", str(error).partition("\n")[0])
+    said = first_line(error)
     if isinstance(error, _TRANSIENT) or _FORGOTTEN.search(said):
         return WorkerLostError(f"The dispatcher of the tf.data service ended ({said}). {_AGAIN}")
     return ConfigError(
@@ -130,3 +130,8 @@ def explained() -> Iterator[None]:
             raise
         kind = WorkerLostError if found[1] == "WorkerLostError" else ConfigError
         raise kind(found[2]) from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of TensorFlow's text, without the names of its operations."""
+    return re.sub(r"\{\{.*?\}\} |:? *\[Op:.*", "", str(error).partition("\n")[0])

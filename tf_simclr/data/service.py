@@ -16,10 +16,13 @@ import tensorflow as tf
 from absl import logging
 
 from tf_simclr.config import ConfigError
-from tf_simclr.data.in_order import in_order
+from tf_simclr.data.in_order import first_line, in_order
 from tf_simclr.data.source import RandomAccessSource, Source
 
 TRIES, PAUSE = 4, 10.0  # s; a dispatcher that is started together with the run is there before the last try
+# Bytes of pixels that a service may be sent as part of a graph. Protobuf ends at 2 GB, and run, dispatcher
+# and worker together take ten times as much memory (measured with 0.3 to 1 GB).
+MAX_SENT = 1_000_000_000
 
 Batches = Callable[..., tf.data.Dataset]  # (batch_size, start, shard), see Stage.batches
 
@@ -34,6 +37,23 @@ def check_service(source: Source, address: str | None) -> None:
             "its beginning. Add --cache_dataset, use folder:PATH or npz:PATH, or leave --data_service out."
         )
     _require_listener(address)
+
+
+def check_sent(source: Source, split: str, address: str | None) -> None:
+    """Raises ConfigError if the pixels of ``split`` lie in memory and are too many to send to a service."""
+    if address is not None and isinstance(source, RandomAccessSource):
+        require_sendable(source.name, source.sent_bytes(split))
+
+
+def require_sendable(name: str, size: int) -> None:
+    """Raises ConfigError if ``size`` bytes of pixels of --dataset=``name`` are more than MAX_SENT."""
+    if size > MAX_SENT:
+        raise ConfigError(
+            f"--dataset={name} is read from memory here, so --data_service would have to send "
+            f"{size / 1e9:.2f} GB of pixels to every worker; at most {MAX_SENT / 1e9:g} GB can be. Use "
+            "folder:PATH without --cache_dataset, whose files workers read themselves, or leave "
+            "--data_service out."
+        )
 
 
 def _require_listener(address: str) -> None:
@@ -63,7 +83,8 @@ def through_service(
 ) -> tf.data.Dataset:
     """Returns ``batches(batch_size=…, start=…, shard=…)``, made by the service at ``address`` (None: here).
 
-    ``batches`` must be pure functions of their arguments, and know ``start`` as a tensor.
+    ``batches`` must be pure functions of their arguments, and know ``start`` as a tensor. Raises ConfigError
+    if what answers there is no such service.
     """
     if address is None:
         return batches(batch_size=batch_size, start=start, shard=shard)
@@ -75,5 +96,12 @@ def through_service(
 
     stream = tf.data.Dataset.range(np.iinfo(np.int64).max).flat_map(numbered)
     service = tf.data.experimental.service
-    # Dynamic: a batch goes to one worker, and to no other.
-    return in_order(stream.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address)))
+    try:  # Dynamic: a batch goes to one worker, and to no other.
+        served = stream.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address))
+    except tf.errors.OpError as error:
+        raise ConfigError(
+            f"--data_service={address} does not answer as a dispatcher of TensorFlow {tf.__version__} does: "
+            f"{first_line(error)}. Give the address of the dispatcher, not of a worker, and start it with "
+            "this version."
+        ) from error
+    return in_order(served)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tf_simclr.config.checks import require
 from tf_simclr.config.client import ClientConfig
-from tf_simclr.config.data import AugmentConfig, DataConfig, LabelConfig
+from tf_simclr.config.data import CACHE_IF_IT_FITS, AugmentConfig, DataConfig, LabelConfig
 from tf_simclr.config.export import ExportConfig
 from tf_simclr.config.memory import MemoryConfig
 from tf_simclr.config.model import EncoderConfig, HeadConfig
@@ -66,6 +66,14 @@ class RunConfig:
             self.scale.microbatch_size is None or self.train.steps_per_loop == 1,
             "--microbatch_size takes several calls of TensorFlow for a step, and --steps_per_loop one call "
             "for several steps. Leave one of them out.",
+        )
+        require(
+            not self.mode.trains
+            or self.scale.data_service is None
+            or self.data.cache_dataset != CACHE_IF_IT_FITS,
+            "--cache_dataset=auto keeps images in the memory of this machine, and with --data_service others "
+            "read them: nothing is cached by itself. Leave --cache_dataset out; only data that can be read "
+            "from its beginning alone (TensorFlow Datasets) needs --cache_dataset=true.",
         )
         if self.mode is Mode.PRETRAIN:
             _check_pretrain(self)

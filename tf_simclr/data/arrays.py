@@ -88,13 +88,20 @@ class ArraySource(RandomAccessSource):
 
         return read
 
+    def sent_bytes(self, split: str) -> int:
+        """See :class:`RandomAccessSource`."""
+        return int(self._images(split).shape.num_elements())
+
     def _split(self, split: str) -> ArraySplit:
         self.check_split(split)
         return self._splits[split]
 
     def _load(self, split: str) -> tf.Tensor:
         images = self._splits[split].load()
-        with tf.device(HOST):
+        with (
+            tf.init_scope(),
+            tf.device(HOST),
+        ):  # A service's graph may be what asks first; it must not own them.
             return tf.constant(images[..., np.newaxis] if images.ndim == 3 else images)
 
 

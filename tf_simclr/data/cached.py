@@ -75,7 +75,19 @@ class CachedSource(RandomAccessSource):
 
         return read
 
+    def decoded_bytes(self, split: str) -> int:
+        """See :class:`Source`; nothing is kept of what it reads."""
+        return self._source.decoded_bytes(split)
+
+    def sent_bytes(self, split: str) -> int:
+        """See :class:`RandomAccessSource`."""
+        return self.decoded_bytes(split)
+
     def _read(self, split: str) -> _Pixels:
+        with tf.init_scope():  # A service's graph may be what asks first; it must not own the pixels.
+            return self._read_eagerly(split)
+
+    def _read_eagerly(self, split: str) -> _Pixels:
         flat = bytearray()  # grows in place; only tf.constant, at the end, holds further copies for a moment
         shapes = []
         examples = self._source.examples(split).as_numpy_iterator()

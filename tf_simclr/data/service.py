@@ -7,30 +7,75 @@ a service, whatever the number of workers, so a stopped run goes on as ever.
 
 from __future__ import annotations
 
+import socket
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tf_simclr.config import ConfigError
+from tf_simclr.data.in_order import first_line, in_order
 from tf_simclr.data.source import RandomAccessSource, Source
 
-# Batches that wait for an earlier one, which a slow worker has. Beyond the first number each that follows
-# is asked for a second later than it could be; beyond the second the earlier one is lost.
-MANY_WAITING, MAX_WAITING = 64, 124
+TRIES, PAUSE = 4, 10.0  # s; a dispatcher that is started together with the run is there before the last try
+# Bytes of pixels that a service may be sent as part of a graph. Protobuf ends at 2 GB, and run, dispatcher
+# and worker together take ten times as much memory (measured with 0.3 to 1 GB).
+MAX_SENT = 1_000_000_000
 
 Batches = Callable[..., tf.data.Dataset]  # (batch_size, start, shard), see Stage.batches
 
 
 def check_service(source: Source, address: str | None) -> None:
-    """Raises ConfigError if ``source`` cannot be read from any place at once, as a service needs it."""
-    if address is not None and not isinstance(source, RandomAccessSource):
+    """Raises ConfigError unless ``source`` can be read from any place at once and the dispatcher answers."""
+    if address is None:
+        return
+    if not isinstance(source, RandomAccessSource):
         raise ConfigError(
             f"--data_service reads batches in any order, and --dataset={source.name} can only be read from "
             "its beginning. Add --cache_dataset, use folder:PATH or npz:PATH, or leave --data_service out."
         )
+    _require_listener(address)
+
+
+def check_sent(source: Source, split: str, address: str | None) -> None:
+    """Raises ConfigError if the pixels of ``split`` lie in memory and are too many to send to a service."""
+    if address is not None and isinstance(source, RandomAccessSource):
+        require_sendable(source.name, source.sent_bytes(split))
+
+
+def require_sendable(name: str, size: int) -> None:
+    """Raises ConfigError if ``size`` bytes of pixels of --dataset=``name`` are more than MAX_SENT."""
+    if size > MAX_SENT:
+        raise ConfigError(
+            f"--dataset={name} is read from memory here, so --data_service would have to send "
+            f"{size / 1e9:.2f} GB of pixels to every worker; at most {MAX_SENT / 1e9:g} GB can be. Use "
+            "folder:PATH without --cache_dataset, whose files workers read themselves, or leave "
+            "--data_service out."
+        )
+
+
+def _require_listener(address: str) -> None:
+    """Raises ConfigError unless something listens at ``address``: TensorFlow would try without an end."""
+    host, _, port = address.removeprefix("grpc://").rpartition(":")
+    for left in reversed(range(TRIES)):
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PAUSE).close()
+            return
+        except (OSError, OverflowError, UnicodeError) as error:  # no host, no port, or no name of a host
+            reason = error
+        if left:
+            logging.info(
+                "--data_service=%s does not answer (%s). Waiting %d s for its dispatcher; tries left: %d.",
+                *(address, reason, PAUSE, left),
+            )
+            time.sleep(PAUSE)
+    raise ConfigError(
+        f"--data_service={address} does not answer: {reason}. Start the dispatcher on {host} with "
+        f"port={port}, and its workers, as docs/scale.md shows; then start the same command again, or leave "
+        "--data_service out."
+    )
 
 
 def through_service(
@@ -38,7 +83,8 @@ def through_service(
 ) -> tf.data.Dataset:
     """Returns ``batches(batch_size=…, start=…, shard=…)``, made by the service at ``address`` (None: here).
 
-    ``batches`` must be pure functions of their arguments, and know ``start`` as a tensor.
+    ``batches`` must be pure functions of their arguments, and know ``start`` as a tensor. Raises ConfigError
+    if what answers there is no such service.
     """
     if address is None:
         return batches(batch_size=batch_size, start=start, shard=shard)
@@ -50,32 +96,12 @@ def through_service(
 
     stream = tf.data.Dataset.range(np.iinfo(np.int64).max).flat_map(numbered)
     service = tf.data.experimental.service
-    # Dynamic: a batch goes to one worker, and to no other.
-    return in_order(stream.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address)))
-
-
-def in_order(numbered: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns the batches of ``numbered``, elements (number int64 [], batch), from number 0 on.
-
-    Raises:
-        UnknownError: of TensorFlow, when it is iterated: a batch did not come.
-    """
-
-    def ordered() -> Iterator[Any]:
-        waiting: dict[int, Any] = {}
-        turn = 0
-        for number, batch in numbered:
-            waiting[int(number)] = batch
-            while turn in waiting:
-                yield waiting.pop(turn)
-                turn += 1
-            if len(waiting) > MAX_WAITING:
-                raise RuntimeError(
-                    f"The tf.data service lost batch {turn}: one of its workers ended. Start the same "
-                    "command again; it goes on from the last checkpoint."
-                )
-            if len(waiting) > MANY_WAITING:
-                time.sleep(1)
-
-    spec = numbered.element_spec[1]
-    return tf.data.Dataset.from_generator(ordered, output_signature=spec).prefetch(tf.data.AUTOTUNE)
+    try:  # Dynamic: a batch goes to one worker, and to no other.
+        served = stream.apply(service.distribute(service.ShardingPolicy.DYNAMIC, address))
+    except tf.errors.OpError as error:
+        raise ConfigError(
+            f"--data_service={address} does not answer as a dispatcher of TensorFlow {tf.__version__} does: "
+            f"{first_line(error)}. Give the address of the dispatcher, not of a worker, and start it with "
+            "this version."
+        ) from error
+    return in_order(served)

@@ -152,6 +152,11 @@ class RandomAccessSource(Source):
     def reader(self, split: str) -> Reader:
         """Function from an int64 scalar row to (image uint8 [h, w, 3], label int64 scalar)."""
 
+    def sent_bytes(self, split: str) -> int:
+        """Bytes of pixels that are a part of a stream over ``split``, and go with it to a tf.data service."""
+        del split
+        return 0
+
     def examples(self, split: str, *, subset: np.ndarray | None = None) -> tf.data.Dataset:
         """See :class:`Source`."""
         rows = subset_rows(self.num_examples(split), subset)

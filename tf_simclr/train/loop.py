@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from tf_simclr.data.in_order import explained
 from tf_simclr.data.service import through_service
 from tf_simclr.errors import Stopped
 from tf_simclr.files.storing import storing
@@ -73,7 +74,8 @@ class Loop:
             NonFiniteError: a loss, gradient or weight is no number.
             StorageError: the disk is full or refuses.
             Stopped: a signal came; the state is saved.
-            ConfigError: no checkpoint can be restored.
+            WorkerLostError: a tf.data service gives no more batches.
+            ConfigError: no checkpoint can be restored, or a tf.data service can make no batch.
         """
         first, window = self._checkpoints.restore()
         require_same_step(self._strategy, first)
@@ -108,7 +110,9 @@ class Loop:
         at_most = self._stage.config.train.steps_per_loop
         count = self._rhythm.steps_together(step, at_most, self._profile.bounds())
         self._profile.before(step + 1)
-        for metrics in self._train_steps(batches, count):
+        with explained():
+            done = self._train_steps(batches, count)
+        for metrics in done:
             step += 1
             self._window.add(step, metrics)
         self._profile.after(step)

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -156,24 +157,29 @@ def assert_same_run(found, wanted):
     assert np.linalg.norm(vectors[0] - vectors[1]) < 1e-3 * np.linalg.norm(vectors[1])
 
 
-DATA_SERVICE = """
-import sys
-import tensorflow as tf
-port, service = int(sys.argv[1]), tf.data.experimental.service
-dispatcher = service.DispatchServer(service.DispatcherConfig(port=port))
-config = service.WorkerConfig(dispatcher_address=f"localhost:{port}")
-workers = [service.WorkerServer(config) for _ in range(2)]
-dispatcher.join()
-"""
+def documented_server(name, port, dispatcher):
+    """The command of docs/scale.md that starts a "DispatchServer" or "WorkerServer", on the loopback."""
+    blocks = re.findall(
+        r"^```bash\n(.*?)^```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    (command,) = [block for block in blocks if name in block]
+    own, others = ("5050", None) if name == "DispatchServer" else ("5051", "host1:5050")
+    assert f"port={own}" in command and (others is None or others in command)
+    command = command.replace(f"port={own}", f"port={port}").replace(f"host2:{own}", f"localhost:{port}")
+    words = shlex.split(command.replace("host1:5050", f"localhost:{dispatcher}"))
+    assert words[0] == "python"
+    return [sys.executable, *words[1:]]
 
 
 @pytest.fixture
 def data_service():
-    """Flag of a tf.data service, in a process of its own: a dispatcher with two workers."""
-    (port,) = free_ports(1)
-    process = subprocess.Popen([sys.executable, "-c", DATA_SERVICE, str(port)])
-    yield f"--data_service=grpc://localhost:{port}"
-    kill_all([process])
+    """Flag of a tf.data service as docs/scale.md starts it: a dispatcher and two workers, each a process."""
+    dispatcher, *workers = free_ports(3)
+    commands = [documented_server("DispatchServer", dispatcher, dispatcher)]
+    commands += [documented_server("WorkerServer", port, dispatcher) for port in workers]
+    processes = [subprocess.Popen(command) for command in commands]
+    yield f"--data_service=grpc://localhost:{dispatcher}"
+    kill_all(processes)
 
 
 @pytest.mark.slow

@@ -1,11 +1,14 @@
 """One training step of a stage on digits, without a run directory, for tests that look inside."""
 
+import contextlib
+import unittest.mock
+
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from flags.parse import parse
-from tf_simclr.config import Mode
+from tf_simclr.config import BLOCKS_OF_DEPTH, Mode
 from tf_simclr.data.open_source import open_source
 from tf_simclr.model.batch_norm import BatchNorm
 from tf_simclr.model.network import build_network, named_variables
@@ -35,6 +38,45 @@ def mirrored(replicas):
     # Not the default collectives: those of two MirroredStrategies in one process share keys and clash.
     devices = [f"CPU:{number}" for number in range(replicas)]
     return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice())
+
+
+SHARPNESS = 10
+
+
+def smooth_relu(values):
+    """log(1 + exp(10 x)) / 10, at most 0.07 from ReLU.
+
+    Where a rounding moves a value across ReLU's kink, the gradient jumps: a single one of the last
+    block group changes it by a percent.
+    """
+    return tf.nn.softplus(SHARPNESS * values) / SHARPNESS
+
+
+@contextlib.contextmanager
+def well_conditioned():
+    """ResNets without kinks, and of one block a group, as what replicas exchange is the same in each."""
+    short = unittest.mock.patch.dict(BLOCKS_OF_DEPTH, {18: (1, 1, 1, 1)})
+    with short, unittest.mock.patch.object(tf.nn, "relu", smooth_relu):
+        yield
+
+
+def save_distinct_images(path):
+    """Writes images, 64 to train on and 37 to evaluate, that differ more from each other than within.
+
+    Digits are so alike that the features of a batch are nearly equal: batch norm in the projection
+    head takes their mean away, and with it the first digits of float32.
+    """
+    rng = np.random.default_rng(0)
+    coarse, fine = rng.integers(0, 256, (101, 2, 2, 3)), rng.integers(-40, 40, (101, 8, 8, 3))
+    images = np.clip(np.kron(coarse, np.ones((1, 4, 4, 1))) + fine, 0, 255).astype(np.uint8)
+    labels = np.arange(101) % 10
+    np.savez(
+        path,
+        train_images=images[:64],
+        train_labels=labels[:64],
+        test_images=images[64:],
+        test_labels=labels[64:],
+    )
 
 
 class Training:

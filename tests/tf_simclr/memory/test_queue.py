@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tests.training import mirrored
 from tf_simclr.memory.queue import KeyQueue
+from tf_simclr.replicas import gather_rows
 
 
 def keys(*numbers):
@@ -55,10 +56,19 @@ def test_a_checkpoint_holds_keys_and_count(tmp_path):
     assert numbers_in(restored) == ([1, 2, 3, 4], [True] * 4)
 
 
-def test_replicas_hold_the_same_keys():
+def test_replicas_hold_the_keys_of_all_in_the_order_of_replicas():
     strategy = mirrored(2)
     with strategy.scope():
-        queue = KeyQueue(4, 2)
-    strategy.run(queue.enqueue, args=(keys(1, 2),))
-    for copy in strategy.experimental_local_results(queue.keys):
-        np.testing.assert_array_equal(copy, [[1, -1], [2, -2], [0, 0], [0, 0]])
+        queue = KeyQueue(8, 2)
+
+    def enqueue(rows):
+        queue.enqueue(gather_rows(rows))
+
+    for own in ([(1, 2), (3, 4)], [(5, 6), (7, 8)], [(9, 10), (11, 12)]):  # The third goes over the end.
+        rows = strategy.experimental_distribute_values_from_function(
+            lambda context, own=own: keys(*own[context.replica_id_in_sync_group])
+        )
+        strategy.run(enqueue, args=(rows,))
+    for copy, count in zip(*map(strategy.experimental_local_results, (queue.keys, queue.count)), strict=True):
+        np.testing.assert_array_equal(copy, keys(9, 10, 11, 12, 5, 6, 7, 8))
+        assert count == 12

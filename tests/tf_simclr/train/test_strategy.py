@@ -1,4 +1,4 @@
-"""What choosing devices says where there is no GPU."""
+"""Which devices are chosen, and what is said where there is no GPU or TPU."""
 
 import logging
 import pathlib
@@ -50,3 +50,14 @@ def test_mirrored_with_a_gpu_does_not_warn(warnings, monkeypatch):
 @pytest.mark.parametrize("page", ["README.md", "docs/scale.md"])
 def test_the_documents_name_the_same_command(page):
     assert INSTALL_FOR_GPUS in (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_a_tpu_that_is_not_there_is_said_in_one_sentence():
+    with pytest.raises(ConfigError, match=r"--strategy=tpu found no TPU \(.*\)\. On a TPU VM leave"):
+        choose_strategy(ScaleConfig(strategy="tpu"))
+
+
+def test_auto_on_one_cpu_is_one_device_and_mirrored_takes_all():
+    assert choose_strategy(ScaleConfig()).num_replicas_in_sync == 1
+    everywhere = choose_strategy(ScaleConfig(strategy="mirrored"))
+    assert everywhere.num_replicas_in_sync == len(tf.config.list_logical_devices("CPU")) > 1

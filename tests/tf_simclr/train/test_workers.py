@@ -25,15 +25,12 @@ from flags.parse import parse
 from tests.survival.children import tensors
 from tests.tf_simclr.train.worker import noting_rows
 from tests.training import assert_close, save_distinct_images, values_of, well_conditioned
-from tf_simclr.config import ConfigError, ScaleConfig
 from tf_simclr.data.open_source import open_source
 from tf_simclr.errors import WorkerLostError
 from tf_simclr.files.manifest import seal
 from tf_simclr.train import execute
 from tf_simclr.train.check_data import read_checks
-from tf_simclr.train.cluster import own_address
 from tf_simclr.train.run_directory import RunDirectory
-from tf_simclr.train.strategy import choose_strategy
 from tf_simclr.train.workers import agreement, own_directory, require_same_step
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -262,73 +259,6 @@ def test_two_workers_evaluate_as_one_process(tmp_path):
     found, wanted = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("two", "alone"))
     assert found["eval"] == pytest.approx(wanted["eval"], rel=1e-5) and found["eval"]["count"] == 7
     assert not (tmp_path / "two" / ".lock").exists()
-
-
-def test_a_mode_of_one_process_says_that_it_does_not_read_tf_config(monkeypatch, caplog):
-    monkeypatch.setenv("TF_CONFIG", "{")
-    run.run(parse(["--mode=describe", "--image_size=8"]))
-    assert "TF_CONFIG changes nothing in --mode=describe, which one process does alone" in caplog.text
-
-
-TWO = '"cluster": {"worker": ["a:1", "b:1"]}'
-
-
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("", "is not set"),
-        ("{", "is no JSON object"),
-        ("[]", "is no JSON object"),
-        ('{"cluster": 3}', "gives 3 as cluster"),
-        ('{"cluster": {}}', "names no worker"),
-        ('{"cluster": {"worker": "a:1"}}', "gives 'a:1' as worker where a list belongs"),
-        ('{"cluster": {"worker": ["a:1", "b"]}}', "gives 'b' as worker where HOST:PORT belongs"),
-        ('{"cluster": {"worker": ["a:1", "b:0"]}}', "gives 'b:0' as worker where HOST:PORT belongs"),
-        ('{"cluster": {"chief": ["a:1"], "worker": ["a:1"]}}', "names 'a:1' twice"),
-        (f"{{{TWO}}}", "gives the task type None, which is none of ['worker']"),
-        (f'{{{TWO}, "task": null}}', "gives None as task"),
-        (f'{{{TWO}, "task": {{"type": "chief", "index": 0}}}}', "gives the task type 'chief', which is none"),
-        (f'{{{TWO}, "task": {{"type": "worker"}}}}', "gives the task index None, which is none of [0, 1]"),
-        (f'{{{TWO}, "task": {{"type": "worker", "index": 2}}}}', "gives the task index 2, which is none of"),
-        (f'{{{TWO}, "task": {{"type": "worker", "index": -1}}}}', "gives the task index -1, which is none"),
-    ],
-)
-def test_multi_worker_says_what_tf_config_must_be(text, what, monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", text)
-    form = r'.*"task": \{"type": "worker", "index": 0\}'
-    with pytest.raises(
-        ConfigError, match=f"^TF_CONFIG, which .*{re.escape(what)}.*: {re.escape(repr(text))}{form}"
-    ):
-        choose_strategy(ScaleConfig(strategy="multi_worker"))
-
-
-def test_an_index_in_quotes_and_an_ipv6_address_are_fine():
-    text = '{"cluster": {"chief": ["[::1]:5"], "worker": ["b:1"]}, "task": {"type": "chief", "index": "0"}}'
-    assert own_address(text) == "[::1]:5"
-
-
-def test_a_worker_whose_port_is_taken_says_so_and_whom_it_waited_for(monkeypatch, caplog):
-    text = f'{{{TWO}, "task": {{"type": "worker", "index": 1}}}}'
-    monkeypatch.setenv("TF_CONFIG", text)
-    refused = tf.errors.UnknownError(None, None, "Could not start gRPC server\nmore")
-    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", unittest.mock.Mock(side_effect=refused))
-    caplog.set_level("INFO")
-    with pytest.raises(
-        ConfigError, match=r"b:1 cannot join .* \(Could not start gRPC server\)\. .* port is free"
-    ):
-        choose_strategy(ScaleConfig())
-    assert "Waiting for 2 workers: a:1, b:1; this one is b:1." in caplog.text
-
-
-def test_a_tpu_that_is_not_there_is_said_in_one_sentence():
-    with pytest.raises(ConfigError, match=r"--strategy=tpu found no TPU \(.*\)\. On a TPU VM leave"):
-        choose_strategy(ScaleConfig(strategy="tpu"))
-
-
-def test_auto_on_one_cpu_is_one_device_and_mirrored_takes_all():
-    assert choose_strategy(ScaleConfig()).num_replicas_in_sync == 1
-    everywhere = choose_strategy(ScaleConfig(strategy="mirrored"))
-    assert everywhere.num_replicas_in_sync == len(tf.config.list_logical_devices("CPU")) > 1
 
 
 def test_one_process_writes_where_it_is_told_and_agrees_with_itself(tmp_path):

@@ -98,10 +98,8 @@ class ArraySource(RandomAccessSource):
 
     def _load(self, split: str) -> tf.Tensor:
         images = self._splits[split].load()
-        with (
-            tf.init_scope(),
-            tf.device(HOST),
-        ):  # A service's graph may be what asks first; it must not own them.
+        # A service's graph may be what asks first; it must not own them.
+        with tf.init_scope(), tf.device(HOST):
             return tf.constant(images[..., np.newaxis] if images.ndim == 3 else images)
 
 

@@ -87,6 +87,19 @@ def test_slices_on_two_replicas_too(kind):
     assert_equal_training(train(kind, 4, strategy=mirrored(2)), whole(kind))
 
 
+def test_slices_with_unequally_many_labels_are_measured_together():
+    found = []
+    for microbatch in (BATCH, 4):
+        flags = [*FLAGS["distill"], "--label_fraction=0.5", f"--microbatch_size={microbatch}"]
+        training = Training(*flags, start=network_of("finetune"), freeze_norms=True)
+        names = {variable.name: variable for variable in training.stage.network.trainable_variables}
+        (kernel,) = (names[name] for name in names if "head_supervised" in name and "kernel" in name)
+        kernel.assign(100 * tf.random.stateless_normal(kernel.shape, [0, 0]))  # Losses of images differ.
+        found.append(training.step(next(training.batches())))
+    for name in ("supervised_loss", "supervised_accuracy", "distillation_loss"):
+        np.testing.assert_allclose(found[1][name], found[0][name], rtol=1e-4, err_msg=name)
+
+
 def test_batch_norm_sees_slices_in_both_passes_and_moves_once_a_slice():
     training = Training(*FLAGS["pretrain"], "--microbatch_size=4")
     stage, batch = training.stage, next(training.batches())

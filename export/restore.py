@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from export.info import COPY_AGAIN, STAGE_FILE, VariableSpec, read_stage_file, verify_saved_model
 from tf_simclr.config import ConfigError
+from tf_simclr.errors import first_line
 from tf_simclr.model.network import Architecture, SimCLR, build_network, named_variables
 from tf_simclr.model.unallocated import unallocated
 
@@ -40,7 +41,7 @@ def load_variables(network: SimCLR, path: str) -> None:
         IndexError,
         AssertionError,
     ) as error:  # IndexError: a short file
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(
             f"The variables in {prefix}.* are damaged or incomplete ({reason}). {COPY_AGAIN}"
         ) from error

@@ -1,7 +1,5 @@
 """The README's commands are parsed, and run at small size in the order in which it has them."""
 
-import pathlib
-import re
 import shlex
 import shutil
 import subprocess
@@ -13,23 +11,19 @@ import tensorflow as tf
 
 import run
 from flags.parse import parse, unused_flags
+from tests.documents import ROOT, blocks, text_of
 from tests.released_files import write_tiny_release
 from tf_simclr.config import Mode
 
-ROOT = pathlib.Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = text_of("README.md")
 
 STEPS = 1
 CLASSES = ("cat", "dog")
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-
-
 def commands():
     """Every shell command as a list of words, without comments."""
-    lines = "".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    lines = "".join(blocks(README, "bash")).replace("\\\n", " ").splitlines()
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 

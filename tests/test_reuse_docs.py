@@ -2,8 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import pathlib
-import re
 import shlex
 import subprocess
 import sys
@@ -13,20 +11,16 @@ import pytest
 import run
 from export.stage import StageInfo, write_stage
 from flags.parse import parse, unused_flags
+from tests.documents import blocks, text_of
 from tests.released_files import TINY, values_of, write_saved_model, write_tiny_release
 from tf_simclr.config import Mode
 from tf_simclr.model.network import build_network
 
-ROOT = pathlib.Path(__file__).parents[1]
-TEXT = (ROOT / "docs" / "reuse.md").read_text(encoding="utf-8")
-
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+TEXT = text_of("docs/reuse.md")
 
 
 def commands():
-    return [shlex.split(line) for block in blocks("bash") for line in block.splitlines()]
+    return [shlex.split(line) for block in blocks(TEXT, "bash") for line in block.splitlines()]
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
@@ -67,8 +61,9 @@ def test_the_commands_run_in_order_and_then_the_programs(workplace, monkeypatch)
         else:
             run.run(parse(small(words[2:])))
     has_keras_3 = not importlib.metadata.version("keras").startswith("2.")
-    programs = [program for program in blocks("python") if has_keras_3 or "import keras\n" not in program]
-    assert len(blocks("python")) == 3
+    shown = blocks(TEXT, "python")
+    programs = [program for program in shown if has_keras_3 or "import keras\n" not in program]
+    assert len(shown) == 3
     done = subprocess.run(
         [sys.executable, "-I", "-c", "\n".join(programs)], capture_output=True, text=True, check=False
     )

@@ -1,23 +1,18 @@
 """The Kubernetes manifest of docs/scale.md is what it says, and every command of the documents parses."""
 
 import json
-import pathlib
 import re
 import shlex
 
 import pytest
 
 from flags.parse import parse, unused_flags
+from tests.documents import ROOT, blocks, text_of
 from tf_simclr.config import ConfigError, Mode
 from tf_simclr.errors import EXIT_SETTINGS, NonFiniteError, Stopped, StorageError, WorkerLostError
 
-ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-SCALE = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
-
-
-def blocks(text, language):
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+SCALE = text_of("docs/scale.md")
 
 
 # The manifest.

@@ -9,6 +9,11 @@ EXIT_SETTINGS = 2  # ConfigError
 EXIT_INTERRUPTED = 130  # Ctrl-C where there is nothing to save
 
 
+def first_line(error: Exception) -> str:
+    """Returns the first line of what ``error`` says, or the name of its type where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class RunError(Exception):
     """A run that ended early; its text is what the user reads."""
 

@@ -12,6 +12,7 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 from export.audit import audit_saved_model
 from export.locate import SAVED_MODEL_FILE
 from tf_simclr.config import ConfigError
+from tf_simclr.errors import first_line
 from tf_simclr.files.whole import listed, numbered
 
 INDEX = ".index"
@@ -87,7 +88,7 @@ class VariablesFile:
 
     def _damaged(self, error: Exception, name: str = "") -> ConfigError:
         at = f", at {name}" if name else ""
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         return ConfigError(
             f"{self.prefix}.* is damaged or cut short{at} ({reason}). "
             "Copy or download all of its files again."

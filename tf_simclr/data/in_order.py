@@ -19,7 +19,7 @@ from absl import logging
 
 from tf_simclr.config import ConfigError
 from tf_simclr.data.auto_cache import SHARE, free_memory
-from tf_simclr.errors import WorkerLostError
+from tf_simclr.errors import WorkerLostError, first_line
 
 MIN_WAITING, MAX_WAITING = 8, 124  # batches that may wait for an earlier one, which a slow worker has
 PATIENCE = 60  # s that the earlier one is given, once half as many wait
@@ -110,7 +110,7 @@ def _next(arrived: queue.Queue[Any]) -> Any:
 
 def _reason(error: Exception) -> Exception:
     """What a user shall read of an error that the service passed on."""
-    said = first_line(error)
+    said = plain_reason(error)
     if isinstance(error, _TRANSIENT) or _FORGOTTEN.search(said):
         return WorkerLostError(f"The dispatcher of the tf.data service ended ({said}). {_AGAIN}")
     return ConfigError(
@@ -132,6 +132,6 @@ def explained() -> Iterator[None]:
         raise kind(found[2]) from error
 
 
-def first_line(error: Exception) -> str:
+def plain_reason(error: Exception) -> str:
     """The first line of TensorFlow's text, without the names of its operations."""
-    return re.sub(r"\{\{.*?\}\} |:? *\[Op:.*", "", str(error).partition("\n")[0])
+    return re.sub(r"\{\{.*?\}\} |:? *\[Op:.*", "", first_line(error))

@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_simclr.config import ConfigError
-from tf_simclr.data.in_order import first_line, in_order
+from tf_simclr.data.in_order import in_order, plain_reason
 from tf_simclr.data.source import RandomAccessSource, Source
 
 TRIES, PAUSE = 4, 10.0  # s; a dispatcher that is started together with the run is there before the last try
@@ -27,8 +27,12 @@ MAX_SENT = 1_000_000_000
 Batches = Callable[..., tf.data.Dataset]  # (batch_size, start, shard), see Stage.batches
 
 
-def check_service(source: Source, address: str | None) -> None:
-    """Raises ConfigError unless ``source`` can be read from any place at once and the dispatcher answers."""
+def check_service(source: Source, split: str, address: str | None) -> None:
+    """Raises ConfigError unless the service at ``address`` (None: none) can make batches of ``split``.
+
+    ``source`` must be one that is read from any place at once, and the dispatcher must answer. Pixels
+    that lie in memory must not be too many to be sent.
+    """
     if address is None:
         return
     if not isinstance(source, RandomAccessSource):
@@ -37,12 +41,7 @@ def check_service(source: Source, address: str | None) -> None:
             "its beginning. Add --cache_dataset, use folder:PATH or npz:PATH, or leave --data_service out."
         )
     _require_listener(address)
-
-
-def check_sent(source: Source, split: str, address: str | None) -> None:
-    """Raises ConfigError if the pixels of ``split`` lie in memory and are too many to send to a service."""
-    if address is not None and isinstance(source, RandomAccessSource):
-        require_sendable(source.name, source.sent_bytes(split))
+    require_sendable(source.name, source.sent_bytes(split))
 
 
 def require_sendable(name: str, size: int) -> None:
@@ -101,7 +100,7 @@ def through_service(
     except tf.errors.OpError as error:
         raise ConfigError(
             f"--data_service={address} does not answer as a dispatcher of TensorFlow {tf.__version__} does: "
-            f"{first_line(error)}. Give the address of the dispatcher, not of a worker, and start it with "
+            f"{plain_reason(error)}. Give the address of the dispatcher, not of a worker, and start it with "
             "this version."
         ) from error
     return in_order(served)

@@ -18,6 +18,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_simclr.config import ConfigError
+from tf_simclr.errors import first_line
 from tf_simclr.files.manifest import DamagedError, verify
 from tf_simclr.files.storing import storing
 from tf_simclr.files.whole import (
@@ -146,7 +147,7 @@ class Checkpoints:
         try:
             self._checkpoint.read(os.path.join(path, STATE)).assert_existing_objects_matched()
         except (tf.errors.OpError, ValueError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise ConfigError(
                 f"The checkpoint {path} is of another network ({reason}). Give another --model_dir, or "
                 "--overwrite to start anew (the old run is kept beside it)."

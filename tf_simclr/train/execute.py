@@ -98,7 +98,7 @@ def _open_stage(
     """Opens the data, whose earlier checks ``directory`` may hold, and builds what is trained on them."""
     source = open_source(config.data, read_checks(directory))
     source.check_split(config.data.train_split)
-    check_service(source, config.scale.data_service)
+    check_service(source, config.data.train_split, config.scale.data_service)
     with strategy.scope(), computing_in(precision_of(config.scale)):
         stage = _build(config, source, start)
     stage.network.encoder.rematerialize = config.scale.rematerialize

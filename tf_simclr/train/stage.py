@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tf_simclr.config import RunConfig
-from tf_simclr.data.service import check_sent
 from tf_simclr.data.source import Source
 from tf_simclr.losses.decay import weight_decay_loss
 from tf_simclr.model.network import SimCLR
@@ -56,7 +55,6 @@ class Stage(abc.ABC):
         class_names: tuple[str, ...],
         num_examples: int,
     ) -> None:
-        check_sent(source, config.data.train_split, config.scale.data_service)
         self.network = self.saved_network = network
         self.config = config
         self.source = source

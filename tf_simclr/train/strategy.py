@@ -10,7 +10,8 @@ import tensorflow as tf
 from absl import logging
 
 from tf_simclr.config import ConfigError, ScaleConfig
-from tf_simclr.train.cluster import addresses, own_address
+from tf_simclr.errors import first_line
+from tf_simclr.train.cluster import all_addresses, own_address
 
 INSTALL_FOR_GPUS = "pip install -r requirements.txt 'tensorflow[and-cuda]'"
 
@@ -42,24 +43,22 @@ def choose_strategy(config: ScaleConfig) -> tf.distribute.Strategy:
 def _kind_at_hand(config: ScaleConfig) -> str:
     if config.tpu_name is not None:
         return "tpu"
-    if sum(map(len, addresses(os.environ.get("TF_CONFIG", "")).values())) > 1:
+    if len(all_addresses(os.environ.get("TF_CONFIG", ""))) > 1:
         return "multi_worker"
     return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one_device"
 
 
 def _multi_worker(text: str) -> tf.distribute.Strategy:
     """Returns the strategy of the workers that TF_CONFIG, ``text``, names; waits until all are there."""
-    own = own_address(text)
-    every = [address for listed in addresses(text).values() for address in listed]
+    own, every = own_address(text), all_addresses(text)
     logging.info("Waiting for %d workers: %s; this one is %s.", len(every), ", ".join(every), own)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"The worker {own} cannot join the others of TF_CONFIG ({reason}). Look that its host is this "
-            "machine and its port is free, that every worker has the same cluster, and that all are started; "
-            "then start all of them again."
+            f"The worker {own} cannot join the others of TF_CONFIG ({first_line(error)}). Look that its host "
+            "is this machine and its port is free, that every worker has the same cluster, and that all are "
+            "started; then start all of them again."
         ) from error
     finally:
         if threading.current_thread() is threading.main_thread():  # TensorFlow ignores it from here on.
@@ -76,10 +75,10 @@ def _tpu(config: ScaleConfig) -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"--strategy=tpu found no TPU ({reason}). On a TPU VM leave --tpu_name out and install the "
-            "TensorFlow that its image has; elsewhere give --tpu_name, --tpu_zone and --gcp_project."
+            f"--strategy=tpu found no TPU ({first_line(error)}). On a TPU VM leave --tpu_name out and "
+            "install the TensorFlow that its image has; elsewhere give --tpu_name, --tpu_zone and "
+            "--gcp_project."
         ) from error
 
 

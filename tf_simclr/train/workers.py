@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from tf_simclr.config import ConfigError
-from tf_simclr.errors import WorkerLostError
+from tf_simclr.errors import WorkerLostError, first_line
 from tf_simclr.train.checkpoint import resumed_from
 
 # What a run goes on from, besides its checkpoints.
@@ -99,7 +99,7 @@ def noticing_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
         raise WorkerLostError(
             "Another worker of this run is gone or does not answer. End all of them and start each again "
             "with its command: they go on from the last checkpoint. "
-            f"TensorFlow says: {str(error).splitlines()[0]}"
+            f"TensorFlow says: {first_line(error)}"
         ) from error
 
 

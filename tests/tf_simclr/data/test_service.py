@@ -131,8 +131,8 @@ def test_data_that_is_read_from_its_beginning_is_refused():
         splits = num_examples = ids = labels = fingerprint = examples = shuffled = None
 
     with pytest.raises(ConfigError, match=r"--dataset=imagenet2012 can only be read .* Add --cache_dataset"):
-        check_service(Stream(), "grpc://host:1")
-    check_service(Stream(), None)
+        check_service(Stream(), "train", "grpc://host:1")
+    check_service(Stream(), "train", None)
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_dispatcher_that_does_not_answer_is_named(port, monkeypatch, caplog):
         caplog.at_level("INFO", logger="absl"),
         pytest.raises(ConfigError, match=rf"{address} does not answer: .* on 127\.0\.0\.1 with port={port},"),
     ):
-        check_service(open_source(parse([]).data), address)
+        check_service(open_source(parse([]).data), "train", address)
     assert pauses == [10, 10, 10]
     assert "Waiting 10 s for its dispatcher; tries left: 3." in caplog.messages[0]
 
@@ -162,11 +162,11 @@ def test_a_dispatcher_that_is_started_a_little_later_is_waited_for(host, monkeyp
     dispatcher.bind((host.strip("[]"), 0))
     monkeypatch.setattr("time.sleep", lambda seconds: dispatcher.listen())
     with dispatcher:
-        check_service(open_source(parse([]).data), f"grpc://{host}:{dispatcher.getsockname()[1]}")
+        check_service(open_source(parse([]).data), "train", f"grpc://{host}:{dispatcher.getsockname()[1]}")
 
 
 @pytest.mark.parametrize("address", ["grpc://localhost:70000", f"grpc://{'h' * 70}:1"])
 def test_an_address_that_cannot_be_is_no_traceback(address, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(ConfigError, match=f"--data_service={address} does not answer"):
-        check_service(open_source(parse([]).data), address)
+        check_service(open_source(parse([]).data), "train", address)

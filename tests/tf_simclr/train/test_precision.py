@@ -28,12 +28,12 @@ OPTIMIZERS = {
 
 @functools.cache
 def losses(optimizer, precision):
-    """Contrastive loss of 50 steps, the first left out."""
+    """Contrastive loss of 50 steps."""
     with unittest.mock.patch.dict(BLOCKS_OF_DEPTH, {18: (1, 1, 1, 1)}):  # A CPU is slow in float16.
         training = training_in(precision, *OPTIMIZERS[optimizer])
         batches = training.batches()
         found = [float(training.step(next(batches))["contrastive_loss"]) for _ in range(STEPS)]
-    return np.array(found[1:])
+    return np.array(found)
 
 
 def training_in(precision, *flags):
@@ -51,13 +51,14 @@ def training_in(precision, *flags):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "optimizer, precision", [("adam", "bfloat16"), ("lars", "bfloat16"), ("lars", "float16")]
+    "optimizer, precision",
+    [("adam", "bfloat16"), ("adam", "float16"), ("lars", "bfloat16"), ("lars", "float16")],
 )
 def test_fifty_steps_in_half_the_bits_stay_near_float32(optimizer, precision):
     found, wanted = losses(optimizer, precision), losses(optimizer, "off")
     assert np.isfinite(found).all()
     assert not np.array_equal(found, wanted)
-    assert wanted[-10:].mean() < wanted[:10].mean() - 0.1
+    assert wanted[-10:].mean() < wanted[1:11].mean() - 0.1  # The first has no memory to be compared with.
     np.testing.assert_allclose(found[-10:].mean(), wanted[-10:].mean(), rtol=0.02)
 
 

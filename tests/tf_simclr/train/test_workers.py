@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import pathlib
-import re
 import shlex
 import signal
 import socket
@@ -22,6 +21,7 @@ import run
 from export.stage import load_stage
 from export.start import open_start
 from flags.parse import parse
+from tests.documents import ROOT, blocks, text_of
 from tests.survival.children import tensors
 from tests.tf_simclr.train.worker import noting_rows
 from tests.training import assert_close, save_distinct_images, values_of, well_conditioned
@@ -33,7 +33,6 @@ from tf_simclr.train.check_data import read_checks
 from tf_simclr.train.run_directory import RunDirectory
 from tf_simclr.train.workers import agreement, own_directory, require_same_step
 
-ROOT = pathlib.Path(__file__).parents[3]
 STEPS = 20
 WORKER = "tests.tf_simclr.train.worker"
 PATIENCE = 400  # seconds; two processes start TensorFlow and trace on whatever machine this is
@@ -206,10 +205,7 @@ def optimizer_and_queue(directory):
 
 def documented_server(name, port, dispatcher):
     """The command of docs/scale.md that starts a "DispatchServer" or "WorkerServer", on the loopback."""
-    blocks = re.findall(
-        r"^```bash\n(.*?)^```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL | re.MULTILINE
-    )
-    (command,) = [block for block in blocks if name in block]
+    (command,) = [block for block in blocks(text_of("docs/scale.md"), "bash") if name in block]
     own, others = ("5050", None) if name == "DispatchServer" else ("5051", "host1:5050")
     assert f"port={own}" in command and (others is None or others in command)
     command = command.replace(f"port={own}", f"port={port}").replace(f"host2:{own}", f"localhost:{port}")

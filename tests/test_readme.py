@@ -86,7 +86,7 @@ def test_the_commands_run_in_order(workplace, monkeypatch, capsys):
         if not needs_a_preset(flags) and parse(flags).mode is not Mode.SERVE:  # It would not end.
             run.run(parse(small(flags)))
     assert "Multiply-adds" in capsys.readouterr().out
-    script = blocks("python")[0].replace("SAVED_STEP", str(STEPS))
+    script = blocks(README, "python")[0].replace("SAVED_STEP", str(STEPS))
     finished = subprocess.run(
         [sys.executable, "-c", script], cwd=workplace, capture_output=True, text=True, check=False
     )
